@@ -1,0 +1,114 @@
+import type { ChatMessage } from "./tokenizer.ts";
+
+/** What the gateway asks of whatever answers: the ensemble in the product, a scripted one in unit tests. */
+export interface Engine {
+  /** Every name a request's `model` may have, the ensemble's first. */
+  models(): readonly ModelCard[];
+  /** Answers one request. Ends with exactly one `end` event, or throws a GatewayError. By then the log has its rows. */
+  answer(question: Question): AsyncIterable<AnswerEvent>;
+}
+
+export interface ModelCard {
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly ownedBy: string;
+  readonly contextLength: number;
+}
+
+export type Prompt =
+  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[] }
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "tokens"; readonly tokens: readonly number[] };
+
+export interface SamplingOptions {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  readonly topP: number;
+  /** 0 is off. */
+  readonly topK: number;
+  /** Keeps tokens with p >= minP * max p; 0 is off. */
+  readonly minP: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  /** Added to the logits, by token id of the answering vocabulary. */
+  readonly logitBias: ReadonlyMap<number, number>;
+  /** Same seed, same request, same models: same answer. Null draws one. */
+  readonly seed: number | null;
+}
+
+export interface Question {
+  readonly requestId: string;
+  readonly model: string;
+  readonly endpoint: "chat.completions" | "completions" | "ask";
+  readonly prompt: Prompt;
+  /** Null: up to the end of the context. 0 is allowed with echo. */
+  readonly maxTokens: number | null;
+  readonly stop: readonly string[];
+  readonly sampling: SamplingOptions;
+  /** How many alternatives to report per token; null: no log-probabilities at all. */
+  readonly topLogprobs: number | null;
+  /** Score and return the prompt's own tokens before the answer. */
+  readonly echo: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TokenScore {
+  readonly token: number;
+  /** The token's bytes: possibly a part of a character. */
+  readonly bytes: Uint8Array;
+  /** Nats, before temperature, penalties and bias; null where nothing precedes the token. */
+  readonly logprob: number | null;
+  /** The most likely tokens, best first. */
+  readonly top: readonly { readonly token: number; readonly bytes: Uint8Array; readonly logprob: number }[];
+}
+
+export type AnswerEvent =
+  /** Only with echo: the prompt as it was read. */
+  | { readonly type: "prompt"; readonly text: string; readonly tokens: readonly TokenScore[] }
+  /** New text (whole characters; may be empty while a stop text or a character is incomplete) and the tokens that made it. */
+  | { readonly type: "delta"; readonly text: string; readonly tokens: readonly TokenScore[] }
+  | {
+      readonly type: "end";
+      readonly finishReason: "stop" | "length";
+      readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+      readonly report: AnswerReport;
+    };
+
+/** How far the members agreed over one answer. Means over the scored positions; null where there was nothing to compare. */
+export interface Agreement {
+  /** Positions compared. */
+  readonly positions: number;
+  /** Mean Jensen–Shannon divergence of the members' next-token distributions in the shared vocabulary, nats, in [0, ln 2] for two members. */
+  readonly jsDivergence: number | null;
+  /** Share of positions at which all members have the same most likely token, in [0, 1]. */
+  readonly top1Agreement: number | null;
+  /** Mean pairwise cosine distance of the projected states, in [0, 2]. */
+  readonly stateDistance: number | null;
+}
+
+export interface MemberReport {
+  readonly id: string;
+  /** The weight this member's projected state had in the fused one. */
+  readonly weight: number;
+  /** Bits per byte of the scored text under this member's distribution; null for an empty text. */
+  readonly bitsPerByte: number | null;
+  /** Share of positions at which this member's most likely token is the fused one. */
+  readonly top1Agreement: number | null;
+  /** Mean entropy of the member's next-token distribution, nats. */
+  readonly entropy: number | null;
+  /** Time this member computed, milliseconds. */
+  readonly latencyMs: number;
+  /** Positions at which the member gave no state, and why; absent when it always answered. */
+  readonly abstained?: { readonly positions: number; readonly reason: string };
+}
+
+export interface AnswerReport {
+  readonly requestId: string;
+  readonly agreement: Agreement;
+  readonly members: readonly MemberReport[];
+  /** Bits per byte of the scored text under the answering distribution. */
+  readonly bitsPerByte: number | null;
+  /** Mean entropy of the answering distribution, nats. */
+  readonly entropy: number | null;
+}
