@@ -4,6 +4,7 @@ export type GatewayErrorCode =
   | "unknown_model"
   | "context_length_exceeded"
   | "payload_too_large"
+  | "unauthorized"
   | "not_found"
   | "method_not_allowed"
   | "unsupported"
