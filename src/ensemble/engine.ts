@@ -1,0 +1,148 @@
+import { createRandom } from "../linalg/random.ts";
+import type { AgreementLog } from "../ports/agreement-log.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine, ModelCard, Question } from "../ports/engine.ts";
+import { GatewayError } from "../ports/gateway-error.ts";
+import type { LanguageModel } from "../ports/language-model.ts";
+import { generateAnswer } from "./answer.ts";
+import type { Ensemble } from "./ensemble.ts";
+import { createFusedReading } from "./fused-reading.ts";
+import type { Reading } from "./reading.ts";
+import { createSingleReading } from "./single-reading.ts";
+import { createTally } from "./tally.ts";
+import type { TalliedMember } from "./tally.ts";
+
+/** The name of the ensemble in the API. */
+export const ENSEMBLE_ID = "concord";
+
+export interface EngineOptions {
+  readonly ensemble: Ensemble;
+  readonly log: AgreementLog;
+  readonly clock: Clock;
+  /** Whether prompts and answers are kept in the log. */
+  readonly keepText: boolean;
+}
+
+/** Answers as the ensemble or as any one member, and logs every finished answer before its end is told. */
+export function createEngine({ ensemble, log, clock, keepText }: EngineOptions): Engine {
+  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock)]]);
+  for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
+  const created = Math.floor(clock.now() / 1000);
+
+  return {
+    models: () =>
+      [...answerers].map(([id, { contextLength }]): ModelCard => ({
+        id,
+        created,
+        ownedBy: "concord",
+        contextLength,
+      })),
+    async *answer(question) {
+      const answerer = answerers.get(question.model);
+      if (answerer === undefined) throw unknownModel(question.model, [...answerers.keys()]);
+      const start = clock.monotonic();
+      const createdAt = clock.now();
+      const reading = answerer.open(question.prompt);
+      try {
+        const promptTokens = reading.prompt.tokens.length;
+        const tally = createTally(answerer.members);
+        const generating = generateAnswer({
+          question,
+          reading,
+          tokenizer: answerer.vocabulary.tokenizer,
+          stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
+          maxTokens: roomFor(question, promptTokens, answerer.contextLength),
+          tally,
+          random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
+            .next,
+        });
+        let firstTokenMs: number | null = null;
+        let step = await generating.next();
+        for (; !step.done; step = await generating.next()) {
+          if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
+          yield step.value;
+        }
+        const { finishReason, completionTokens, text } = step.value;
+        const report = tally.report(question.requestId, reading.latenciesMs);
+        await log.append({
+          requestId: question.requestId,
+          createdAt,
+          endpoint: question.endpoint,
+          model: question.model,
+          promptTokens,
+          completionTokens,
+          finishReason,
+          latencyMs: clock.monotonic() - start,
+          firstTokenMs,
+          report,
+          text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
+        });
+        yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
+      } finally {
+        reading.close();
+      }
+    },
+  };
+}
+
+interface Answerer {
+  open(prompt: Question["prompt"]): Reading;
+  readonly members: readonly TalliedMember[];
+  /** Whose tokens the answer is made of. */
+  readonly vocabulary: LanguageModel;
+  readonly contextLength: number;
+  readonly chatStops: readonly string[];
+}
+
+function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
+  const { members, space } = ensemble;
+  return {
+    open: (prompt) => createFusedReading(ensemble, prompt, clock),
+    members: space.members.map(({ id, weight }) => ({ id, weight })),
+    vocabulary: members[0],
+    contextLength: Math.min(...members.map((member) => member.info.contextLength)),
+    chatStops: [...new Set(members.flatMap((member) => member.tokenizer.chatStops))],
+  };
+}
+
+function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
+  return {
+    open: (prompt) => createSingleReading(member, prompt, clock),
+    members: [{ id: member.info.id, weight: 1 }],
+    vocabulary: member,
+    contextLength: member.info.contextLength,
+    chatStops: member.tokenizer.chatStops,
+  };
+}
+
+/** How many tokens the answer may have. @throws GatewayError context_length_exceeded */
+function roomFor(question: Question, promptTokens: number, contextLength: number): number {
+  // The document start takes one place; the last token drawn is never read.
+  const room = contextLength - promptTokens;
+  const asked = question.maxTokens;
+  if (room < (asked ?? 1)) {
+    const wish = asked === null ? "" : ` and max_tokens asks for ${asked} more`;
+    throw new GatewayError(
+      "context_length_exceeded",
+      `${question.model} reads at most ${contextLength} tokens; the prompt has ${promptTokens}${wish}: shorten one of them`,
+      { param: question.prompt.kind === "chat" ? "messages" : "prompt" },
+    );
+  }
+  return asked ?? room;
+}
+
+function unknownModel(model: string, known: readonly string[]): GatewayError {
+  return new GatewayError(
+    "unknown_model",
+    `the model '${model}' does not exist; there are: ${known.join(", ")}`,
+    {
+      param: "model",
+    },
+  );
+}
+
+function promptText({ prompt }: Question, { vocabulary }: Answerer): string {
+  if (prompt.kind === "text") return prompt.text;
+  if (prompt.kind === "chat") return JSON.stringify(prompt.messages);
+  return vocabulary.tokenizer.decode(prompt.tokens);
+}

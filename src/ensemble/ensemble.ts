@@ -1,0 +1,11 @@
+import type { SharedSpace } from "../alignment/shared-space.ts";
+import type { Decoder, LanguageModel } from "../ports/language-model.ts";
+
+/** Members that share a space. The first is the anchor: the answer is made of its tokens. */
+export interface Ensemble {
+  readonly members: readonly [LanguageModel, ...LanguageModel[]];
+  /** `space.members` stand in the order of `members`. */
+  readonly space: SharedSpace;
+  /** Shared states (k) to logits over the anchor's vocabulary, without the members' token biases. */
+  readonly decoder: Decoder;
+}

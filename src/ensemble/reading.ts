@@ -1,0 +1,33 @@
+import type { ReadPrompt } from "./prompt.ts";
+
+/** What one member says about the next token, in the answering vocabulary. */
+export interface MemberPrediction {
+  /** Log-probabilities (V), nats; null where the member could not read up to this position. */
+  readonly logprobs: Float32Array | null;
+  /** Why there are none; null when there are. */
+  readonly reason: string | null;
+  /** Projected state (k); null for an abstention, and outside a shared space. */
+  readonly state: Float32Array | null;
+}
+
+/** The next-token distribution after what has been read. */
+export interface Prediction {
+  /** Log-probabilities (V), nats, of the answering distribution. */
+  readonly logprobs: Float32Array;
+  /** In the order of `Reader.members`. */
+  readonly members: readonly MemberPrediction[];
+}
+
+/** One prompt, read by whoever answers it. Calls must not overlap. */
+export interface Reading {
+  readonly prompt: ReadPrompt;
+  /** The predictions of the prompt's tokens, in turn. Once, and only before the first `next`. */
+  score(signal?: AbortSignal): AsyncIterable<Prediction>;
+  /** The prediction after everything read so far. */
+  next(signal?: AbortSignal): Promise<Prediction>;
+  /** Adds a token of the answer. */
+  accept(token: number): void;
+  /** Time each member has computed so far, milliseconds. */
+  readonly latenciesMs: readonly number[];
+  close(): void;
+}

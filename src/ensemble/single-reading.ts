@@ -1,0 +1,57 @@
+import type { Clock } from "../ports/clock.ts";
+import type { Prompt } from "../ports/engine.ts";
+import type { LanguageModel } from "../ports/language-model.ts";
+import { logSumExp } from "../stats/distributions.ts";
+import { readPrompt } from "./prompt.ts";
+import type { Prediction, Reading } from "./reading.ts";
+import { createStopwatch } from "./timing.ts";
+import { createTokenReader, rowsOf } from "./token-reader.ts";
+
+/** Positions decoded at once while a prompt is scored: a row of a large vocabulary is 1 MB. */
+const SCORED_AT_ONCE = 8;
+
+/** One member alone, with its own head and in its own vocabulary. */
+export function createSingleReading(model: LanguageModel, prompt: Prompt, clock: Clock): Reading {
+  const read = readPrompt(model.tokenizer, prompt);
+  const reader = createTokenReader(model, read.tokens);
+  const watch = createStopwatch(clock);
+
+  async function predict(states: readonly Float32Array[], signal?: AbortSignal): Promise<Prediction[]> {
+    const stacked = new Float32Array(states.length * model.info.width);
+    states.forEach((state, i) => stacked.set(state, i * model.info.width));
+    const logits = await watch.time(() => model.head.decode(stacked, signal));
+    return rowsOf(logits, states.length, model.head.vocabularySize).map((row) => {
+      const lse = logSumExp(row);
+      const logprobs = row.map((logit) => logit - lse);
+      return { logprobs, members: [{ logprobs, reason: null, state: null }] };
+    });
+  }
+
+  return {
+    prompt: read,
+    async *score(signal) {
+      const states = await watch.time(() => reader.all(signal));
+      for (let first = 0; first < read.tokens.length; first += SCORED_AT_ONCE) {
+        yield* await predict(
+          states.slice(first, Math.min(first + SCORED_AT_ONCE, read.tokens.length)),
+          signal,
+        );
+      }
+    },
+    async next(signal) {
+      const state = await watch.time(() => reader.current(signal));
+      const [prediction] = await predict([state], signal);
+      if (prediction === undefined) throw new Error("single reading: no prediction for one position");
+      return prediction;
+    },
+    accept(token) {
+      reader.accept(token);
+    },
+    get latenciesMs() {
+      return [watch.elapsedMs];
+    },
+    close() {
+      reader.close();
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import type { Agreement, AnswerReport, MemberReport } from "../ports/engine.ts";
+import { argMax, entropy, jensenShannon } from "../stats/distributions.ts";
+import type { Prediction } from "./reading.ts";
+
+/** Adds up, position by position, how well the text was predicted and how far the members agreed. */
+export interface Tally {
+  /** One text token that came true under `prediction`; `bytes` is its length in UTF-8. */
+  observe(prediction: Prediction, token: number, bytes: number): void;
+  report(requestId: string, latenciesMs: readonly number[]): AnswerReport;
+}
+
+export interface TalliedMember {
+  readonly id: string;
+  readonly weight: number;
+}
+
+interface MemberSums {
+  positions: number;
+  nats: number;
+  bytes: number;
+  entropy: number;
+  sameTop: number;
+  abstentions: number;
+  reason: string;
+}
+
+export function createTally(members: readonly TalliedMember[]): Tally {
+  const answering = emptySums();
+  const sums = members.map(emptySums);
+  const compared = { positions: 0, divergence: 0, sameTop: 0, distance: 0 };
+
+  function compare(prediction: Prediction, tops: readonly (number | null)[]): void {
+    const present = prediction.members.filter((member) => member.logprobs !== null);
+    if (present.length < 2) return;
+    compared.positions++;
+    compared.divergence += jensenShannon(present.map((member) => member.logprobs ?? new Float32Array(0)));
+    const voted = tops.filter((top) => top !== null);
+    if (voted.every((top) => top === voted[0])) compared.sameTop++;
+    compared.distance += meanCosineDistance(
+      present.map((member) => member.state).filter((state) => state !== null),
+    );
+  }
+
+  return {
+    observe(prediction, token, bytes) {
+      const top = argMax(prediction.logprobs);
+      add(answering, prediction.logprobs, token, bytes, true);
+      const tops = prediction.members.map((member, m) => {
+        const sum = sums[m];
+        if (sum === undefined) return null;
+        if (member.logprobs === null) {
+          sum.abstentions++;
+          sum.reason = member.reason ?? "no state";
+          return null;
+        }
+        const own = argMax(member.logprobs);
+        add(sum, member.logprobs, token, bytes, own === top);
+        return own;
+      });
+      compare(prediction, tops);
+    },
+    report(requestId, latenciesMs) {
+      return {
+        requestId,
+        agreement: agreementOf(compared),
+        members: members.map((member, m) =>
+          memberReport(member, sums[m] ?? emptySums(), latenciesMs[m] ?? 0),
+        ),
+        bitsPerByte: bitsPerByte(answering),
+        entropy: mean(answering.entropy, answering.positions),
+      };
+    },
+  };
+}
+
+function emptySums(): MemberSums {
+  return { positions: 0, nats: 0, bytes: 0, entropy: 0, sameTop: 0, abstentions: 0, reason: "" };
+}
+
+function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: number, sameTop: boolean): void {
+  sum.positions++;
+  sum.nats -= logprobs[token] ?? -Infinity;
+  sum.bytes += bytes;
+  sum.entropy += entropy(logprobs);
+  if (sameTop) sum.sameTop++;
+}
+
+function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number): MemberReport {
+  return {
+    id: member.id,
+    weight: member.weight,
+    bitsPerByte: bitsPerByte(sum),
+    top1Agreement: mean(sum.sameTop, sum.positions),
+    entropy: mean(sum.entropy, sum.positions),
+    latencyMs,
+    ...(sum.abstentions > 0 && { abstained: { positions: sum.abstentions, reason: sum.reason } }),
+  };
+}
+
+function agreementOf(compared: {
+  positions: number;
+  divergence: number;
+  sameTop: number;
+  distance: number;
+}): Agreement {
+  const { positions } = compared;
+  return {
+    positions,
+    jsDivergence: mean(compared.divergence, positions),
+    top1Agreement: mean(compared.sameTop, positions),
+    stateDistance: mean(compared.distance, positions),
+  };
+}
+
+function mean(sum: number, count: number): number | null {
+  return count === 0 ? null : sum / count;
+}
+
+/** nats / (bytes · ln 2). */
+function bitsPerByte({ nats, bytes }: MemberSums): number | null {
+  return bytes === 0 ? null : nats / bytes / Math.LN2;
+}
+
+/** Mean over pairs of 1 − cos(z_i, z_j), in [0, 2]. */
+function meanCosineDistance(states: readonly Float32Array[]): number {
+  let sum = 0;
+  let pairs = 0;
+  for (let i = 0; i < states.length; i++) {
+    for (let j = i + 1; j < states.length; j++) {
+      sum += 1 - cosine(states[i] ?? new Float32Array(0), states[j] ?? new Float32Array(0));
+      pairs++;
+    }
+  }
+  return pairs === 0 ? 0 : sum / pairs;
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let dot = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    const x = a[i] ?? 0;
+    const y = b[i] ?? 0;
+    dot += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  const norm = Math.sqrt(aa * bb);
+  return norm === 0 ? 0 : dot / norm;
+}

@@ -1,0 +1,44 @@
+import type { Tokenizer } from "../ports/tokenizer.ts";
+
+/** For every token of the anchor, the token by which another member would begin the same text. */
+export interface VocabularyMap {
+  /** Member token ids (V); -1 where the member has none: special tokens. */
+  readonly tokens: Int32Array;
+  /** 1 where the member's token is the whole text, 0 where it is only its beginning (V). */
+  readonly exact: Uint8Array;
+}
+
+/**
+ * Maps by bytes: the member's token with the same bytes if there is one, else the first token of its canonical
+ * encoding of the text, else, for a piece of a character, its token for the first byte.
+ */
+export function mapVocabulary(anchor: Tokenizer, member: Tokenizer): VocabularyMap {
+  const byBytes = new Map<string, number>();
+  for (let token = member.vocabularySize - 1; token >= 0; token--) {
+    if (!member.specialTokens.has(token)) byBytes.set(key(member.bytes(token)), token);
+  }
+  const tokens = new Int32Array(anchor.vocabularySize).fill(-1);
+  const exact = new Uint8Array(anchor.vocabularySize);
+  for (let token = 0; token < anchor.vocabularySize; token++) {
+    if (anchor.specialTokens.has(token)) continue;
+    const bytes = anchor.bytes(token);
+    const same = byBytes.get(key(bytes));
+    exact[token] = same === undefined ? 0 : 1;
+    tokens[token] = same ?? firstToken(member, bytes) ?? byBytes.get(key(bytes.subarray(0, 1))) ?? -1;
+  }
+  return { tokens, exact };
+}
+
+/** Bytes as a string of the same length, to be a key. */
+function key(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+function firstToken(member: Tokenizer, bytes: Uint8Array): number | undefined {
+  try {
+    return member.encode(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)).ids[0];
+  } catch (error) {
+    if (error instanceof TypeError) return undefined; // a piece of a character is no UTF-8
+    throw error;
+  }
+}
