@@ -1,0 +1,16 @@
+import type { D1Database } from "@cloudflare/workers-types";
+import { drizzle } from "drizzle-orm/d1";
+import type { AgreementLog } from "../../src/ports/agreement-log.ts";
+import { createAgreementLog } from "./agreement-log.ts";
+
+/** The agreement log in a D1 database that has the migrations; a D1 batch is one transaction. */
+export function createD1AgreementLog(database: D1Database): AgreementLog {
+  const db = drizzle(database);
+  return createAgreementLog({
+    db,
+    commit: async (inserts) => {
+      await db.batch(inserts);
+    },
+    close: async () => {},
+  });
+}

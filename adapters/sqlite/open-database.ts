@@ -1,0 +1,69 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import SqliteDatabase, { type Database } from "better-sqlite3";
+import { readMigrationFiles } from "drizzle-orm/migrator";
+
+const migrationsFolder = fileURLToPath(new URL("../../migrations", import.meta.url));
+const busyTimeoutMs = 5000;
+
+/**
+ * Opens the SQLite file at `path` (`:memory:` for none), creating it and its folders, and brings its schema up to
+ * date. `PRAGMA user_version` counts the migrations a file has.
+ * @throws Error when the file is no SQLite database, belongs to another program, or is newer than this code
+ */
+export function openDatabase(path: string): Database {
+  try {
+    if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
+    const database = new SqliteDatabase(path, { timeout: busyTimeoutMs });
+    try {
+      prepare(database);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    return database;
+  } catch (error) {
+    throw new Error(`agreement log: cannot open ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function prepare(database: Database): void {
+  database.pragma("journal_mode = WAL");
+  // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
+  database.pragma("synchronous = NORMAL");
+  // A migration that rebuilds a table must not cascade into the rows that refer to it.
+  database.pragma("foreign_keys = OFF");
+  migrate(database);
+  database.pragma("foreign_keys = ON");
+}
+
+/** Applies what the file lacks in one transaction, so that two processes that start together do it once. */
+function migrate(database: Database): void {
+  const migrations = readMigrationFiles({ migrationsFolder });
+  database
+    .transaction(() => {
+      const applied = Number(database.pragma("user_version", { simple: true }));
+      if (applied > migrations.length) {
+        throw new Error(
+          `it has ${applied} migrations and this version of Concord knows ${migrations.length}; ` +
+            "use the newer version that wrote it, or another file",
+        );
+      }
+      if (applied === 0 && database.prepare("select 1 from sqlite_schema").get() !== undefined) {
+        throw new Error("it holds the tables of another program; use another file");
+      }
+      for (const migration of migrations.slice(applied)) {
+        for (const statement of migration.sql) database.exec(statement);
+      }
+      database.pragma(`user_version = ${migrations.length}`);
+    })
+    .immediate();
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof SqliteDatabase.SqliteError && error.code === "SQLITE_NOTADB") {
+    return "it is not a SQLite database; move it away or use another file";
+  }
+  return error instanceof Error ? error.message : String(error);
+}

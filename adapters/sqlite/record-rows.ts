@@ -1,0 +1,119 @@
+import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import type { MemberReport } from "../../src/ports/engine.ts";
+import type {
+  agreementMetricNames,
+  agreementMetrics,
+  requestMembers,
+  requests,
+  requestTexts,
+} from "./schema.ts";
+
+type MetricName = (typeof agreementMetricNames)[number];
+type RequestRow = typeof requests.$inferSelect;
+type MemberRow = typeof requestMembers.$inferSelect;
+type MetricRow = typeof agreementMetrics.$inferSelect;
+type TextRow = typeof requestTexts.$inferSelect;
+
+/** What the database holds of one answer, in the order of the report. */
+export interface StoredAnswer {
+  readonly request: RequestRow;
+  readonly members: readonly MemberRow[];
+  readonly metrics: readonly MetricRow[];
+  readonly text: TextRow | null;
+}
+
+export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
+  return {
+    requestId: record.requestId,
+    createdAt: record.createdAt,
+    endpoint: record.endpoint,
+    model: record.model,
+    promptTokens: record.promptTokens,
+    completionTokens: record.completionTokens,
+    finishReason: record.finishReason,
+    latencyMs: record.latencyMs,
+    firstTokenMs: record.firstTokenMs,
+    jsDivergence: record.report.agreement.jsDivergence,
+  };
+}
+
+export function memberRow(member: MemberReport, position: number): Omit<MemberRow, "request"> {
+  return {
+    position,
+    member: member.id,
+    weight: member.weight,
+    bitsPerByte: member.bitsPerByte,
+    top1Agreement: member.top1Agreement,
+    entropy: member.entropy,
+    latencyMs: member.latencyMs,
+    abstainedPositions: member.abstained?.positions ?? null,
+    abstainedReason: member.abstained?.reason ?? null,
+  };
+}
+
+/** One row per metric that has a value. */
+export function metricRows({ report }: LogRecord): Omit<MetricRow, "request">[] {
+  const values: Record<MetricName, number | null> = {
+    positions: report.agreement.positions,
+    js_divergence: report.agreement.jsDivergence,
+    top1_agreement: report.agreement.top1Agreement,
+    state_distance: report.agreement.stateDistance,
+    bits_per_byte: report.bitsPerByte,
+    entropy: report.entropy,
+  };
+  const names = Object.keys(values) as MetricName[];
+  return names.flatMap((metric) => {
+    const value = values[metric];
+    return value === null ? [] : [{ metric, value }];
+  });
+}
+
+/** @throws Error when the answer has no row for `positions`, which every written answer has */
+export function recordOf({ request, members, metrics, text }: StoredAnswer): LogRecord {
+  const values = new Map(metrics.map(({ metric, value }) => [metric, value]));
+  const metric = (name: MetricName) => values.get(name) ?? null;
+  const positions = metric("positions");
+  if (positions === null) {
+    throw new Error(
+      `agreement log: request ${request.requestId} has no row "positions" in agreement_metrics; ` +
+        "the database was changed from outside, restore it from a copy or delete this request's row",
+    );
+  }
+  return {
+    requestId: request.requestId,
+    createdAt: request.createdAt,
+    endpoint: request.endpoint,
+    model: request.model,
+    promptTokens: request.promptTokens,
+    completionTokens: request.completionTokens,
+    finishReason: request.finishReason,
+    latencyMs: request.latencyMs,
+    firstTokenMs: request.firstTokenMs,
+    report: {
+      requestId: request.requestId,
+      agreement: {
+        positions,
+        jsDivergence: metric("js_divergence"),
+        top1Agreement: metric("top1_agreement"),
+        stateDistance: metric("state_distance"),
+      },
+      members: members.map(memberReport),
+      bitsPerByte: metric("bits_per_byte"),
+      entropy: metric("entropy"),
+    },
+    text: text === null ? null : { prompt: text.prompt, answer: text.answer },
+  };
+}
+
+function memberReport(row: MemberRow): MemberReport {
+  const report = {
+    id: row.member,
+    weight: row.weight,
+    bitsPerByte: row.bitsPerByte,
+    top1Agreement: row.top1Agreement,
+    entropy: row.entropy,
+    latencyMs: row.latencyMs,
+  };
+  if (row.abstainedPositions === null || row.abstainedReason === null) return report;
+  return { ...report, abstained: { positions: row.abstainedPositions, reason: row.abstainedReason } };
+}

@@ -1,0 +1,85 @@
+import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { AnySQLiteColumn } from "drizzle-orm/sqlite-core";
+
+/** One row per finished answer. Inside the database an answer is known by its integer `id`. */
+export const requests = sqliteTable(
+  "requests",
+  {
+    id: integer("id").primaryKey(),
+    requestId: text("request_id").notNull().unique(),
+    /** Milliseconds since the Unix epoch. */
+    createdAt: integer("created_at").notNull(),
+    endpoint: text("endpoint", { enum: ["chat.completions", "completions", "ask"] }).notNull(),
+    model: text("model").notNull(),
+    promptTokens: integer("prompt_tokens").notNull(),
+    completionTokens: integer("completion_tokens").notNull(),
+    finishReason: text("finish_reason", { enum: ["stop", "length"] }).notNull(),
+    latencyMs: real("latency_ms").notNull(),
+    firstTokenMs: real("first_token_ms"),
+    /**
+     * Sort key: the metric of the same name, nats. It stands here a second time because an index that is read in
+     * order of disagreement within one model can only hold columns of one table.
+     */
+    jsDivergence: real("js_divergence"),
+  },
+  (table) => [
+    index("requests_by_disagreement").on(table.jsDivergence, table.createdAt),
+    index("requests_by_model_and_disagreement").on(table.model, table.jsDivergence, table.createdAt),
+    index("requests_by_time").on(table.createdAt),
+    index("requests_by_model_and_time").on(table.model, table.createdAt),
+  ],
+);
+
+/** One row per answer and member, in the order of the report. */
+export const requestMembers = sqliteTable(
+  "request_members",
+  {
+    request: requestReference(),
+    position: integer("position").notNull(),
+    member: text("member").notNull(),
+    weight: real("weight").notNull(),
+    bitsPerByte: real("bits_per_byte"),
+    top1Agreement: real("top1_agreement"),
+    /** Nats. */
+    entropy: real("entropy"),
+    latencyMs: real("latency_ms").notNull(),
+    abstainedPositions: integer("abstained_positions"),
+    abstainedReason: text("abstained_reason"),
+  },
+  (table) => [primaryKey({ columns: [table.request, table.position] })],
+);
+
+export const agreementMetricNames = [
+  "positions",
+  "js_divergence",
+  "top1_agreement",
+  "state_distance",
+  "bits_per_byte",
+  "entropy",
+] as const;
+
+/** One row per answer and metric; a metric that there was nothing to compute from has no row. */
+export const agreementMetrics = sqliteTable(
+  "agreement_metrics",
+  {
+    request: requestReference(),
+    metric: text("metric", { enum: agreementMetricNames }).notNull(),
+    value: real("value").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.request, table.metric] })],
+);
+
+/** Prompt and answer: one row per answer whose text is kept, none by default. */
+export const requestTexts = sqliteTable("request_texts", {
+  request: integer("request")
+    .primaryKey()
+    .references(() => requests.id, { onDelete: "cascade" }),
+  prompt: text("prompt").notNull(),
+  answer: text("answer").notNull(),
+});
+
+function requestReference() {
+  return integer("request")
+    .notNull()
+    .references((): AnySQLiteColumn => requests.id, { onDelete: "cascade" });
+}
