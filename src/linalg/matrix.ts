@@ -1,0 +1,75 @@
+/**
+ * Dense real matrix in double precision, row-major: entry (i, j) is `data[i * columns + j]`.
+ * Single precision lives only where numbers are stored or arrive; `matrixFrom` widens it.
+ */
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  /** rows × columns numbers. */
+  readonly data: Float64Array;
+}
+
+/** Zero matrix (rows, columns). @throws RangeError on a size that is no whole number >= 0 */
+export function createMatrix(rows: number, columns: number): Matrix {
+  if (!Number.isInteger(rows) || !Number.isInteger(columns) || rows < 0 || columns < 0) {
+    throw new RangeError(`createMatrix: expected whole sizes >= 0, got (${rows},${columns})`);
+  }
+  return { rows, columns, data: new Float64Array(rows * columns) };
+}
+
+/** A copy of row-major `values` as a matrix (rows, columns). @throws RangeError when the count does not fit */
+export function matrixFrom(rows: number, columns: number, values: ArrayLike<number>): Matrix {
+  if (values.length !== rows * columns) {
+    throw new RangeError(
+      `matrixFrom: (${rows},${columns}) needs ${rows * columns} values, got ${values.length}`,
+    );
+  }
+  const matrix = createMatrix(rows, columns);
+  matrix.data.set(values);
+  return matrix;
+}
+
+/** I (n, n). */
+export function identity(n: number): Matrix {
+  const matrix = createMatrix(n, n);
+  for (let i = 0; i < n; i++) matrix.data[i * n + i] = 1;
+  return matrix;
+}
+
+/** Aᵀ: A (n, d) → (d, n). */
+export function transpose(a: Matrix): Matrix {
+  const result = createMatrix(a.columns, a.rows);
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.columns; j++) result.data[j * a.rows + i] = a.data[i * a.columns + j]!;
+  }
+  return result;
+}
+
+/** The first `count` columns of A (n, d) → (n, count). @throws RangeError when A has fewer */
+export function firstColumns(a: Matrix, count: number): Matrix {
+  if (!(count >= 0 && count <= a.columns)) {
+    throw new RangeError(`firstColumns: expected 0 to ${a.columns} columns of A ${shape(a)}, got ${count}`);
+  }
+  const result = createMatrix(a.rows, count);
+  for (let i = 0; i < a.rows; i++) {
+    result.data.set(a.data.subarray(i * a.columns, i * a.columns + count), i * count);
+  }
+  return result;
+}
+
+/** Rows `first` to `first + count` of A (n, d) → (count, d), a view on A's numbers. @throws RangeError outside A */
+export function rowBlock(a: Matrix, first: number, count: number): Matrix {
+  if (!(first >= 0 && count >= 0 && first + count <= a.rows)) {
+    throw new RangeError(`rowBlock: rows ${first} to ${first + count} are outside A ${shape(a)}`);
+  }
+  return {
+    rows: count,
+    columns: a.columns,
+    data: a.data.subarray(first * a.columns, (first + count) * a.columns),
+  };
+}
+
+/** `(200,64)`: how errors name a matrix. */
+export function shape(a: Matrix): string {
+  return `(${a.rows},${a.columns})`;
+}
