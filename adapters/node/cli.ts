@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import pc from "picocolors";
+import { z } from "zod";
+import { registerAskCommand } from "./commands/ask.ts";
+import { registerEvaluateCommands } from "./commands/evaluate.ts";
+import { registerFitCommand } from "./commands/fit.ts";
+import { registerLogCommands } from "./commands/log.ts";
+import { registerModelsCommands } from "./commands/models.ts";
+import { registerServeCommand } from "./commands/serve.ts";
+
+const { version, description } = z
+  .object({ version: z.string(), description: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")));
+
+const program = new Command("concord")
+  .description(description)
+  .version(version)
+  .showHelpAfterError("(concord --help shows what there is)")
+  .addHelpText(
+    "after",
+    `
+Environment:
+  CONCORD_HOME     where models, graphs, maps and the log are kept (default: the platform's cache and data folders)
+  CONCORD_API_KEY  when set, requests under /v1 need it as a bearer token
+  HOST, PORT       where the gateway listens (default: 127.0.0.1, 8787)
+
+Examples:
+  concord serve
+  concord ask "Why is the sky blue?"
+  concord log --limit 5`,
+  );
+
+registerServeCommand(program);
+registerAskCommand(program);
+registerModelsCommands(program);
+registerFitCommand(program);
+registerEvaluateCommands(program);
+registerLogCommands(program);
+
+// Usage errors leave with 2, failures with 1, an interruption with 130.
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+for (const command of program.commands) command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${pc.red("error:")} ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
