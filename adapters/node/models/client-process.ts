@@ -107,3 +107,7 @@ function stopGroup(child: ChildProcess): void {
   const force = setTimeout(() => send("SIGKILL"), KILL_AFTER_MS);
   child.once("close", () => clearTimeout(force));
 }
+
+/** Where a client says why it failed. */
+export const lastLine = (output: string): string =>
+  output.split("\n").findLast((line) => line.trim() !== "") ?? "it gave no reason";

@@ -24,7 +24,8 @@ export async function takePullLock(
       return () => database.close();
     } catch (error) {
       database.close();
-      if (!(error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY"))) throw error;
+      const held = error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY");
+      if (!held) throw new Error(`${path} cannot be locked (${(error as Error).message})`, { cause: error });
     }
     if (!waited) onWait();
     await sleep(ASK_EVERY_MS, undefined, { signal });

