@@ -29,13 +29,28 @@ export function openDatabase(path: string): Database {
 }
 
 function prepare(database: Database): void {
-  database.pragma("journal_mode = WAL");
-  // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
-  database.pragma("synchronous = NORMAL");
   // A migration that rebuilds a table must not cascade into the rows that refer to it.
   database.pragma("foreign_keys = OFF");
   migrate(database);
   database.pragma("foreign_keys = ON");
+  // After migrating, since it changes the file, and a file that is refused stays as it is.
+  useWriteAheadLog(database);
+  // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
+  database.pragma("synchronous = NORMAL");
+}
+
+/** SQLite does not wait for other processes at this one switch, so processes that open a new file together try again. */
+function useWriteAheadLog(database: Database): void {
+  const attempts = 50;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      database.pragma("journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (!hasCode(error, "SQLITE_BUSY") || attempt === attempts) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busyTimeoutMs / attempts);
+    }
+  }
 }
 
 /** Applies what the file lacks in one transaction, so that two processes that start together do it once. */
@@ -62,8 +77,12 @@ function migrate(database: Database): void {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof SqliteDatabase.SqliteError && error.code === "SQLITE_NOTADB") {
+  if (hasCode(error, "SQLITE_NOTADB")) {
     return "it is not a SQLite database; move it away or use another file";
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof SqliteDatabase.SqliteError && error.code === code;
 }

@@ -1,0 +1,24 @@
+import type { D1Database } from "@cloudflare/workers-types";
+import { Miniflare } from "miniflare";
+import { afterAll, beforeAll } from "vitest";
+import { createD1AgreementLog } from "../../adapters/sqlite/d1.ts";
+import { applyMigrations } from "../cloudflare/d1-migrations.ts";
+import { describeAgreementLog } from "../contracts/agreement-log.ts";
+
+const miniflare = new Miniflare({
+  modules: true,
+  script: "export default {}",
+  d1Databases: ["DB"],
+});
+let database: D1Database;
+
+beforeAll(async () => {
+  database = await miniflare.getD1Database("DB");
+  await applyMigrations(database);
+});
+afterAll(() => miniflare.dispose());
+
+describeAgreementLog("D1", async () => {
+  await database.prepare("delete from requests").run();
+  return createD1AgreementLog(database);
+});
