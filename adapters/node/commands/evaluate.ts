@@ -1,0 +1,47 @@
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import pc from "picocolors";
+import { evaluateText } from "../../../src/ensemble/evaluate-text.ts";
+import { systemClock } from "../../../src/ports/clock.ts";
+import { interruption } from "../interruption.ts";
+import { openEnsemble } from "../open-ensemble.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { printTable } from "../table.ts";
+
+export function registerEvaluateCommands(program: Command): void {
+  const evaluate = program.command("evaluate").description("how well the ensemble and its members predict");
+  evaluate
+    .command("text")
+    .argument("<file>", "a UTF-8 text")
+    .description("bits per byte of a text under each member alone and under the ensemble: lower is better")
+    .option("--json", "print JSON instead of a table")
+    .addHelpText("after", "\nExample:\n  concord evaluate text article.txt")
+    .action(async (file: string, options: { readonly json?: true }) => {
+      const signal = interruption();
+      const text = await readFile(file, "utf8");
+      if (text === "") throw new Error(`${file}: expected a text, got an empty file`);
+      const progress = createProgressBar();
+      const opened = await openEnsemble({
+        progress,
+        note: (line) => process.stderr.write(`${line}\n`),
+        signal,
+      });
+      try {
+        const scores = await evaluateText(opened.ensemble, text, { clock: systemClock, progress, signal });
+        if (options.json) process.stdout.write(`${JSON.stringify(scores, null, 2)}\n`);
+        else {
+          const rows = scores.map((score) => [
+            score.name,
+            score.vocabulary,
+            String(score.tokens),
+            (score.nats / score.tokens).toFixed(4),
+            score.bitsPerByte.toFixed(4),
+          ]);
+          printTable(["predicted by", "in the tokens of", "tokens", "nats/token", "bits/byte"], rows);
+          process.stdout.write(pc.dim(`${scores[0]?.bytes ?? 0} bytes of ${file}\n`));
+        }
+      } finally {
+        await opened.close();
+      }
+    });
+}

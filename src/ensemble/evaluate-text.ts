@@ -1,0 +1,151 @@
+import type { Clock } from "../ports/clock.ts";
+import type { LanguageModel } from "../ports/language-model.ts";
+import type { Progress } from "../ports/progress.ts";
+import type { Ensemble } from "./ensemble.ts";
+import { ENSEMBLE_ID } from "./engine.ts";
+import { createFusedReading } from "./fused-reading.ts";
+import type { Prediction, Reading } from "./reading.ts";
+import { createSingleReading } from "./single-reading.ts";
+
+/** How well one way of predicting foresees a text. */
+export interface TextScore {
+  /** `concord`, a member's id, or a baseline's name. */
+  readonly name: string;
+  /** Whose tokens were predicted: a member's own vocabulary, or the anchor's. */
+  readonly vocabulary: string;
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Sum of −log p over the tokens. */
+  readonly nats: number;
+  /** nats / (bytes · ln 2): comparable between vocabularies. */
+  readonly bitsPerByte: number;
+}
+
+/**
+ * Scores a text under every member alone, under every member and their mean of probabilities read through the
+ * shared space, and under the ensemble. A text longer than the context is cut at line ends into windows that are
+ * read one by one, each from a document start.
+ */
+export async function evaluateText(
+  ensemble: Ensemble,
+  text: string,
+  options: { readonly clock: Clock; readonly progress: Progress; readonly signal?: AbortSignal },
+): Promise<TextScore[]> {
+  const { clock, progress, signal } = options;
+  const anchor = ensemble.members[0].info.id;
+  const windows = windowsOf(text, ensemble.members);
+  const sums = new Map<string, Sum>();
+  const sumOf = (name: string, vocabulary: string): Sum => {
+    const sum = sums.get(name) ?? { vocabulary, tokens: 0, nats: 0 };
+    sums.set(name, sum);
+    return sum;
+  };
+
+  for (const member of ensemble.members) {
+    const own = sumOf(member.info.id, member.info.id);
+    await overWindows(windows, `${member.info.id} alone`, progress, async (window) => {
+      const reading = createSingleReading(member, window, clock);
+      await overTokens(reading, signal, ({ logprobs }, token) => add(own, logprobs[token]));
+    });
+  }
+  await overWindows(windows, "the ensemble", progress, async (window) => {
+    const reading = createFusedReading(ensemble, window, clock);
+    await overTokens(reading, signal, (prediction, token) => {
+      ensemble.members.forEach((member, m) => {
+        const through = sumOf(`${member.info.id} through the shared space`, anchor);
+        add(through, prediction.members[m]?.logprobs?.[token]);
+      });
+      add(sumOf("mean of probabilities", anchor), logMeanProbability(prediction, token));
+      add(sumOf(ENSEMBLE_ID, anchor), prediction.logprobs[token]);
+    });
+  });
+  const bytes = new TextEncoder().encode(text).length;
+  return [...sums].map(([name, { vocabulary, tokens, nats }]) => ({
+    name,
+    vocabulary,
+    tokens,
+    bytes,
+    nats,
+    bitsPerByte: nats / bytes / Math.LN2,
+  }));
+}
+
+interface Sum {
+  readonly vocabulary: string;
+  tokens: number;
+  nats: number;
+}
+
+/** A member that abstained at a position has no score over the whole text: its sum becomes NaN. */
+function add(sum: Sum, logprob: number | undefined): void {
+  sum.tokens++;
+  sum.nats -= logprob ?? NaN;
+}
+
+/** log (1/m Σ_m p_m(token)) over the members present. */
+function logMeanProbability({ members }: Prediction, token: number): number {
+  const present = members.flatMap(({ logprobs }) =>
+    logprobs === null ? [] : [logprobs[token] ?? -Infinity],
+  );
+  return Math.log(present.reduce((sum, logprob) => sum + Math.exp(logprob), 0) / present.length);
+}
+
+async function overWindows(
+  windows: readonly string[],
+  label: string,
+  progress: Progress,
+  read: (window: { kind: "text"; text: string }) => Promise<void>,
+): Promise<void> {
+  progress.stage(label, windows.length, "steps");
+  for (const [i, text] of windows.entries()) {
+    await read({ kind: "text", text });
+    progress.update(i + 1);
+  }
+  progress.finish();
+}
+
+async function overTokens(
+  reading: Reading,
+  signal: AbortSignal | undefined,
+  visit: (prediction: Prediction, token: number) => void,
+): Promise<void> {
+  try {
+    let position = 0;
+    for await (const prediction of reading.score(signal))
+      visit(prediction, reading.prompt.tokens[position++] ?? 0);
+  } finally {
+    reading.close();
+  }
+}
+
+/** Pieces of whole lines that every member can hold; a line too long for that is cut by characters. */
+export function windowsOf(text: string, members: readonly LanguageModel[]): string[] {
+  const limit = Math.min(...members.map((member) => member.info.contextLength)) - 1;
+  const lengthOf = (piece: string): number =>
+    Math.max(...members.map((member) => member.tokenizer.encode(piece).ids.length));
+  if (lengthOf(text) <= limit) return [text];
+  const windows: string[] = [];
+  let window = "";
+  let length = 0;
+  for (const line of text.split(/(?<=\n)/).flatMap((whole) => cutLine(whole, limit, lengthOf))) {
+    const more = lengthOf(line);
+    if (length + more > limit && window !== "") {
+      windows.push(window);
+      window = "";
+      length = 0;
+    }
+    window += line;
+    length += more;
+  }
+  return window === "" ? windows : [...windows, window];
+}
+
+/** A token has at least one byte, so a quarter of the limit in characters always fits. */
+function cutLine(line: string, limit: number, lengthOf: (piece: string) => number): string[] {
+  if (lengthOf(line) <= limit) return [line];
+  const characters = Array.from(line);
+  const size = Math.max(1, Math.floor(limit / 4));
+  return Array.from({ length: Math.ceil(characters.length / size) }, (_, i) =>
+    characters.slice(i * size, (i + 1) * size).join(""),
+  );
+}
