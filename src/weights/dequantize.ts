@@ -10,6 +10,8 @@ import { float16ToFloat32, float16Values } from "./float16.ts";
 
 /** How a type lays out its elements: `bytes` hold `elements`. */
 interface BlockLayout {
+  /** The type's number in a GGUF file. */
+  readonly number: number;
   readonly elements: number;
   readonly bytes: number;
   /** Writes `out.length / elements` blocks. */
@@ -173,21 +175,26 @@ function decodeQ6_K(bytes: Uint8Array, out: Float32Array): void {
 }
 
 const layouts: ReadonlyMap<string, BlockLayout> = new Map([
-  ["F32", { elements: 1, bytes: 4, decode: decodeF32 }],
-  ["F16", { elements: 1, bytes: 2, decode: decodeF16 }],
-  ["BF16", { elements: 1, bytes: 2, decode: decodeBF16 }],
-  ["Q8_0", { elements: 32, bytes: 34, decode: decodeQ8_0 }],
-  ["Q4_0", { elements: 32, bytes: 18, decode: decodeQ4_0 }],
-  ["Q4_1", { elements: 32, bytes: 20, decode: decodeQ4_1 }],
-  ["Q5_0", { elements: 32, bytes: 22, decode: decodeQ5_0 }],
-  ["Q5_1", { elements: 32, bytes: 24, decode: decodeQ5_1 }],
-  ["Q4_K", { elements: 256, bytes: 144, decode: decodeQ4_K }],
-  ["Q5_K", { elements: 256, bytes: 176, decode: decodeQ5_K }],
-  ["Q6_K", { elements: 256, bytes: 210, decode: decodeQ6_K }],
+  ["F32", { number: 0, elements: 1, bytes: 4, decode: decodeF32 }],
+  ["F16", { number: 1, elements: 1, bytes: 2, decode: decodeF16 }],
+  ["BF16", { number: 30, elements: 1, bytes: 2, decode: decodeBF16 }],
+  ["Q8_0", { number: 8, elements: 32, bytes: 34, decode: decodeQ8_0 }],
+  ["Q4_0", { number: 2, elements: 32, bytes: 18, decode: decodeQ4_0 }],
+  ["Q4_1", { number: 3, elements: 32, bytes: 20, decode: decodeQ4_1 }],
+  ["Q5_0", { number: 6, elements: 32, bytes: 22, decode: decodeQ5_0 }],
+  ["Q5_1", { number: 7, elements: 32, bytes: 24, decode: decodeQ5_1 }],
+  ["Q4_K", { number: 12, elements: 256, bytes: 144, decode: decodeQ4_K }],
+  ["Q5_K", { number: 13, elements: 256, bytes: 176, decode: decodeQ5_K }],
+  ["Q6_K", { number: 14, elements: 256, bytes: 210, decode: decodeQ6_K }],
 ]);
 
 /** The types that can be dequantised. */
 export const tensorTypes: readonly string[] = [...layouts.keys()];
+
+/** The type that has this number in a GGUF file; undefined when it cannot be dequantised. */
+export function typeNumbered(number: number): string | undefined {
+  return tensorTypes.find((type) => layouts.get(type)?.number === number);
+}
 
 function layoutOf(type: string): BlockLayout {
   const layout = layouts.get(type);

@@ -1,47 +1,59 @@
 import type { ByteSource } from "./byte-source.ts";
 
 /**
- * What a GGUF file may ask for before any of it is believed. Far above what published models have, low enough that
- * no header can take more than some hundred megabytes or a few seconds.
+ * What a GGUF header may ask for. Far above what published models have, low enough that no header takes more than
+ * some hundred megabytes or a few seconds.
  */
 export const ggufLimits = {
-  /** Bytes before the tensor data; a 262,144-token vocabulary takes 6.5 MB. */
+  /** Bytes before the tensor data; a vocabulary of 262,144 tokens takes 6.5 MB. */
   headerBytes: 32 * 2 ** 20,
   metadataEntries: 4096,
   metadataKeyBytes: 256,
   arrayLength: 1_000_000,
-  /** Below the 500,000 bytes the value parser keeps read ahead, so that it never cuts a string. */
-  stringBytes: 256 * 2 ** 10,
+  stringBytes: 4 * 2 ** 20,
   tensors: 65_536,
   tensorNameBytes: 256,
   tensorDimensions: 4,
   /** 8 GiB as float32. */
   tensorElements: 2 ** 31,
+  /** Bytes to which tensor data is aligned; a power of two. */
   alignment: 65_536,
 } as const;
 
-/** Thrown inside the scan only: the header goes on after the bytes at hand. */
-class OutOfBytes extends Error {}
+type MetadataScalar = string | number | bigint | boolean;
 
-/** Bytes of a scalar metadata value by its type number; 8 is a string, 9 an array. */
-const scalarBytes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8];
-const STRING = 8;
-const ARRAY = 9;
+/** 64-bit integers are bigints. */
+export type MetadataValue = MetadataScalar | readonly MetadataScalar[];
 
-/** What the scan learnt. */
-export interface HeaderScan {
-  /** Bytes from the magic to the last tensor entry, without the padding before the data. */
-  readonly bytes: number;
-  /** The last string of each array of strings, by metadata key. */
-  readonly lastStrings: ReadonlyMap<string, string>;
+export interface TensorEntry {
+  readonly name: string;
+  /** As in the file: columns first. */
+  readonly extents: readonly number[];
+  readonly typeNumber: number;
+  /** Bytes from the start of the tensor data. */
+  readonly dataOffset: bigint;
 }
 
+export interface GgufHeader {
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  readonly tensors: readonly TensorEntry[];
+  /** Bytes from the magic to the last tensor entry, without the padding before the data. */
+  readonly bytes: number;
+}
+
+/** Thrown and caught here only: the header goes on after the bytes at hand. */
+class OutOfBytes extends Error {}
+
 interface Cursor {
+  readonly bytes: Uint8Array;
   readonly view: DataView;
   at: number;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+/** Values may hold broken UTF-8, a leading byte order mark is a part of them. */
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Names are compared, so they must decode without loss. */
+const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 function fail(message: string): never {
   throw new Error(`gguf: ${message}`);
@@ -51,131 +63,155 @@ function checkLimit(name: keyof typeof ggufLimits, what: string, value: number):
   if (value > ggufLimits[name]) fail(`${what}: expected at most ${ggufLimits[name]} (${name}), got ${value}`);
 }
 
-function skip(cursor: Cursor, bytes: number): number {
+/** Steps over `bytes` and gives where they start. */
+function take(cursor: Cursor, bytes: number): number {
   const start = cursor.at;
-  if (start + bytes > cursor.view.byteLength) throw new OutOfBytes();
+  if (start + bytes > cursor.bytes.length) throw new OutOfBytes();
   cursor.at += bytes;
   return start;
 }
 
-const readUint32 = (cursor: Cursor): number => cursor.view.getUint32(skip(cursor, 4), true);
+const readUint32 = (cursor: Cursor): number => cursor.view.getUint32(take(cursor, 4), true);
 
 /** A 64-bit count as a number: exact up to 2⁵³, and above that still far over every limit. */
-const readCount = (cursor: Cursor): number => Number(cursor.view.getBigUint64(skip(cursor, 8), true));
+const readCount = (cursor: Cursor): number => Number(cursor.view.getBigUint64(take(cursor, 8), true));
 
-function skipString(
-  cursor: Cursor,
-  limit: "stringBytes" | "metadataKeyBytes" | "tensorNameBytes",
-  what: string,
-) {
+function readString(cursor: Cursor, key: string): string {
   const length = readCount(cursor);
-  checkLimit(limit, `${what}: string length`, length);
-  return new Uint8Array(cursor.view.buffer, cursor.view.byteOffset + skip(cursor, length), length);
+  checkLimit("stringBytes", `metadata ${key}: string length`, length);
+  const start = take(cursor, length);
+  return lenient.decode(cursor.bytes.subarray(start, start + length));
 }
 
 function readName(cursor: Cursor, limit: "metadataKeyBytes" | "tensorNameBytes", what: string): string {
-  const bytes = skipString(cursor, limit, what);
+  const length = readCount(cursor);
+  checkLimit(limit, `${what}: length`, length);
+  const start = take(cursor, length);
   try {
-    return utf8.decode(bytes);
+    return strict.decode(cursor.bytes.subarray(start, start + length));
   } catch {
-    return fail(`${what}: expected a name in UTF-8, got other bytes`);
+    return fail(`${what}: expected UTF-8, got other bytes`);
   }
 }
 
-/** Steps over one metadata value; the last string when it is an array of strings. */
-function skipValue(cursor: Cursor, key: string): string | undefined {
+function readBoolean(cursor: Cursor, key: string): boolean {
+  const byte = cursor.view.getUint8(take(cursor, 1));
+  if (byte > 1) fail(`metadata ${key}: expected a boolean of 0 or 1, got ${byte}`);
+  return byte === 1;
+}
+
+/** Readers of metadata values by type number. */
+const readers: ReadonlyMap<number, (cursor: Cursor, key: string) => MetadataScalar> = new Map<
+  number,
+  (cursor: Cursor, key: string) => MetadataScalar
+>([
+  [0, (cursor) => cursor.view.getUint8(take(cursor, 1))],
+  [1, (cursor) => cursor.view.getInt8(take(cursor, 1))],
+  [2, (cursor) => cursor.view.getUint16(take(cursor, 2), true)],
+  [3, (cursor) => cursor.view.getInt16(take(cursor, 2), true)],
+  [4, readUint32],
+  [5, (cursor) => cursor.view.getInt32(take(cursor, 4), true)],
+  [6, (cursor) => cursor.view.getFloat32(take(cursor, 4), true)],
+  [7, readBoolean],
+  [8, readString],
+  [10, (cursor) => cursor.view.getBigUint64(take(cursor, 8), true)],
+  [11, (cursor) => cursor.view.getBigInt64(take(cursor, 8), true)],
+  [12, (cursor) => cursor.view.getFloat64(take(cursor, 8), true)],
+]);
+const ARRAY = 9;
+
+function readValue(cursor: Cursor, key: string): MetadataValue {
   const type = readUint32(cursor);
-  if (type === STRING) {
-    skipString(cursor, "stringBytes", `metadata ${key}`);
-    return undefined;
-  }
-  if (type !== ARRAY) {
-    skip(
-      cursor,
-      scalarBytes[type] ?? fail(`metadata ${key}: expected a value type from 0 to 12, got ${type}`),
-    );
-    return undefined;
-  }
+  const reader = readers.get(type);
+  if (reader !== undefined) return reader(cursor, key);
+  if (type !== ARRAY) fail(`metadata ${key}: expected a value type from 0 to 12, got ${type}`);
   const elementType = readUint32(cursor);
+  const readElement = readers.get(elementType);
+  if (readElement === undefined)
+    fail(`metadata ${key}: expected an array of scalars or strings, got ${elementType}`);
   const length = readCount(cursor);
   checkLimit("arrayLength", `metadata ${key}: array length`, length);
-  if (elementType !== STRING) {
-    const bytes = scalarBytes[elementType];
-    if (bytes === undefined)
-      fail(`metadata ${key}: expected an array of scalars or strings, got type ${elementType}`);
-    skip(cursor, length * bytes);
-    return undefined;
-  }
-  let last: Uint8Array | undefined;
-  for (let i = 0; i < length; i++) last = skipString(cursor, "stringBytes", `metadata ${key}[${i}]`);
-  return last === undefined ? undefined : new TextDecoder().decode(last);
+  const elements: MetadataScalar[] = [];
+  for (let i = 0; i < length; i++) elements.push(readElement(cursor, key));
+  return elements;
 }
 
-function skipMetadata(cursor: Cursor, entries: number): Map<string, string> {
-  const keys = new Set<string>(["version", "tensor_count", "kv_count", "__proto__"]);
-  const lastStrings = new Map<string, string>();
-  for (let i = 0; i < entries; i++) {
+function readMetadata(cursor: Cursor, count: number): Map<string, MetadataValue> {
+  const metadata = new Map<string, MetadataValue>();
+  for (let i = 0; i < count; i++) {
     const key = readName(cursor, "metadataKeyBytes", `metadata key ${i}`);
-    if (keys.has(key)) fail(`metadata ${key}: expected every key once and no reserved one, got it again`);
-    keys.add(key);
-    const last = skipValue(cursor, key);
-    if (last !== undefined) lastStrings.set(key, last);
+    if (metadata.has(key)) fail(`metadata ${key}: expected every key once, got it again`);
+    metadata.set(key, readValue(cursor, key));
   }
-  return lastStrings;
+  return metadata;
 }
 
-function skipTensors(cursor: Cursor, count: number): void {
-  const names = new Set<string>();
+function readExtents(cursor: Cursor, name: string): number[] {
+  const dimensions = readUint32(cursor);
+  if (dimensions < 1) fail(`tensor ${name}: expected at least one dimension, got none`);
+  checkLimit("tensorDimensions", `tensor ${name}: dimensions`, dimensions);
+  const extents: number[] = [];
+  let elements = 1;
+  for (let d = 0; d < dimensions; d++) {
+    const extent = readCount(cursor);
+    if (extent < 1) fail(`tensor ${name}: expected extents of at least 1, got ${extent} in dimension ${d}`);
+    elements *= extent;
+    checkLimit("tensorElements", `tensor ${name}: elements`, elements);
+    extents.push(extent);
+  }
+  return extents;
+}
+
+function readTensors(cursor: Cursor, count: number): TensorEntry[] {
+  const tensors = new Map<string, TensorEntry>();
   for (let i = 0; i < count; i++) {
     const name = readName(cursor, "tensorNameBytes", `tensor name ${i}`);
-    if (names.has(name)) fail(`tensor ${name}: expected every name once, got it again`);
-    names.add(name);
-    const dimensions = readUint32(cursor);
-    if (dimensions < 1) fail(`tensor ${name}: expected at least one dimension, got none`);
-    checkLimit("tensorDimensions", `tensor ${name}: dimensions`, dimensions);
-    let elements = 1;
-    for (let d = 0; d < dimensions; d++) {
-      const extent = readCount(cursor);
-      if (extent < 1) fail(`tensor ${name}: expected extents of at least 1, got ${extent} in dimension ${d}`);
-      elements *= extent;
-      checkLimit("tensorElements", `tensor ${name}: elements`, elements);
-    }
-    skip(cursor, 4 + 8);
+    if (tensors.has(name)) fail(`tensor ${name}: expected every name once, got it again`);
+    const extents = readExtents(cursor, name);
+    const typeNumber = readUint32(cursor);
+    const dataOffset = cursor.view.getBigUint64(take(cursor, 8), true);
+    tensors.set(name, { name, extents, typeNumber, dataOffset });
   }
+  return [...tensors.values()];
 }
 
-function scan(bytes: Uint8Array): HeaderScan {
-  const cursor: Cursor = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 };
+function parse(bytes: Uint8Array): GgufHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const cursor: Cursor = { bytes, view, at: 0 };
   const magic = readUint32(cursor);
   if (magic !== 0x46554747)
-    fail(`magic: expected "GGUF", got bytes 0x${magic.toString(16).padStart(8, "0")}`);
+    fail(`magic: expected "GGUF", 0x46554747, got 0x${magic.toString(16).padStart(8, "0")}`);
   const version = readUint32(cursor);
   if (version !== 2 && version !== 3) fail(`version: expected 2 or 3, little-endian, got ${version}`);
-  const tensors = readCount(cursor);
-  checkLimit("tensors", "tensor count", tensors);
-  const entries = readCount(cursor);
-  checkLimit("metadataEntries", "metadata count", entries);
-  const lastStrings = skipMetadata(cursor, entries);
-  skipTensors(cursor, tensors);
-  return { bytes: cursor.at, lastStrings };
+  const tensorCount = readCount(cursor);
+  checkLimit("tensors", "tensor count", tensorCount);
+  const metadataCount = readCount(cursor);
+  checkLimit("metadataEntries", "metadata count", metadataCount);
+  const metadata = readMetadata(cursor, metadataCount);
+  const tensors = readTensors(cursor, tensorCount);
+  return { metadata, tensors, bytes: cursor.at };
 }
 
+/** Holds the whole header of nearly every file. */
+const FIRST_READ_BYTES = 8 * 2 ** 20;
+
 /**
- * Walks over a GGUF header without keeping its values, and holds it to `ggufLimits`, so that what reads the values
- * afterwards can trust every count and every length.
- * Layout: magic, version u32, tensor count u64, metadata count u64, metadata (key, type, value), tensors (name,
- * dimension count u32, extents u64, type u32, offset u64); strings are a u64 length and bytes.
- * @throws Error naming the limit, the expectation and what came
+ * Reads the header of a GGUF file, version 2 or 3, little-endian. Counts and lengths are checked before anything is
+ * made from them.
+ * Layout: magic, version u32, tensor count u64, metadata count u64, metadata (key, type u32, value), tensors (name,
+ * dimension count u32, extents u64, type u32, offset u64); a string is its length u64 and its bytes, an array its
+ * element type u32, its length u64 and its elements.
+ * @throws Error naming the limit or the field, the expectation and what came
  */
-export async function scanHeader(source: ByteSource): Promise<HeaderScan> {
+export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const most = Math.min(source.size, ggufLimits.headerBytes);
-  for (let length = Math.min(most, 2 ** 20); ; length = Math.min(most, length * 4)) {
+  for (let length = Math.min(most, FIRST_READ_BYTES); ; length = Math.min(most, length * 2)) {
     const bytes = await source.read(0, length);
     try {
-      return scan(bytes);
+      return parse(bytes);
     } catch (error) {
       if (!(error instanceof OutOfBytes)) throw error;
-      if (length === source.size) fail(`file: expected a whole header, got an end after ${length} bytes`);
+      if (length === source.size) fail(`file: expected a whole header, got the end after ${length} bytes`);
       if (length === most) fail(`header: expected at most ${most} bytes (headerBytes), got more`);
     }
   }

@@ -1,7 +1,6 @@
-import { gguf, GGMLQuantizationType, type GGUFTensorInfo } from "@huggingface/gguf";
 import type { ByteSource } from "./byte-source.ts";
-import { blockLayout, dequantize, tensorTypes } from "./dequantize.ts";
-import { ggufLimits, scanHeader } from "./gguf-header.ts";
+import { blockLayout, dequantize, tensorTypes, typeNumbered } from "./dequantize.ts";
+import { ggufLimits, readGgufHeader, type TensorEntry } from "./gguf-header.ts";
 import { createMetadata, type Metadata } from "./metadata.ts";
 
 export interface TensorInfo {
@@ -34,43 +33,14 @@ export interface WeightFile {
  * @throws Error when the file breaks the format or `ggufLimits`
  */
 export async function openGguf(source: ByteSource): Promise<WeightFile> {
-  const header = await scanHeader(source);
-  const parsed = await gguf(HEADER_ADDRESS, { fetch: rangeFetch(source) });
-  const values = new Map<string, unknown>(Object.entries(parsed.metadata));
-  restoreLastStrings(values, header.lastStrings);
-  const alignment = checkAlignment(values.get("general.alignment") ?? 32);
+  const header = await readGgufHeader(source);
+  const alignment = checkAlignment(header.metadata.get("general.alignment") ?? 32);
   const dataStart = Math.ceil(header.bytes / alignment) * alignment;
   const tensors = new Map<string, TensorInfo>();
-  for (const entry of parsed.tensorInfos) {
+  for (const entry of header.tensors) {
     tensors.set(entry.name, locateTensor(entry, dataStart, alignment, source.size));
   }
-  return createWeightFile(source, createMetadata(values), tensors);
-}
-
-/** The parser wants an address; the bytes come from the source whatever it says. */
-const HEADER_ADDRESS = "https://header.invalid/model.gguf";
-
-/** Answers the parser's range requests from the source, cut where the source ends. */
-function rangeFetch(source: ByteSource): typeof fetch {
-  return async (_address, init) => {
-    const range = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init?.headers).get("range") ?? "");
-    const first = Number(range?.[1]);
-    const end = Math.min(Number(range?.[2]) + 1, source.size);
-    if (!(first < end))
-      throw new Error(`gguf: header asks for bytes from ${first} of a file of ${source.size} bytes`);
-    return new Response(new Uint8Array(await source.read(first, end - first)));
-  };
-}
-
-/** The parser cuts the last string of an array where one of its chunks happens to end: put the scanned one there. */
-function restoreLastStrings(
-  values: ReadonlyMap<string, unknown>,
-  lastStrings: ReadonlyMap<string, string>,
-): void {
-  for (const [key, last] of lastStrings) {
-    const strings = values.get(key);
-    if (Array.isArray(strings)) strings[strings.length - 1] = last;
-  }
+  return createWeightFile(source, createMetadata(header.metadata), tensors);
 }
 
 function checkAlignment(value: unknown): number {
@@ -84,18 +54,20 @@ function checkAlignment(value: unknown): number {
 
 /** Type, shape and place of a tensor, each checked against the file. */
 function locateTensor(
-  entry: GGUFTensorInfo,
+  entry: TensorEntry,
   dataStart: number,
   alignment: number,
   fileSize: number,
 ): TensorInfo {
   const { name } = entry;
-  const type = GGMLQuantizationType[entry.dtype] ?? String(entry.dtype);
-  if (!tensorTypes.includes(type)) {
-    throw new Error(`gguf: tensor ${name}: expected a type of ${tensorTypes.join(", ")}, got ${type}`);
+  const type = typeNumbered(entry.typeNumber);
+  if (type === undefined) {
+    throw new Error(
+      `gguf: tensor ${name}: expected a type of ${tensorTypes.join(", ")}, got the one numbered ${entry.typeNumber}`,
+    );
   }
   const block = blockLayout(type);
-  const shape = entry.shape.map(Number).toReversed();
+  const shape = entry.extents.toReversed();
   const columns = shape.at(-1) ?? 0;
   if (columns % block.elements !== 0) {
     throw new Error(
@@ -103,9 +75,11 @@ function locateTensor(
     );
   }
   const bytes = (shape.reduce((product, extent) => product * extent, 1) / block.elements) * block.bytes;
-  const offset = dataStart + Number(entry.offset);
-  if (entry.offset % BigInt(alignment) !== 0n) {
-    throw new Error(`gguf: tensor ${name}: expected an offset in steps of ${alignment}, got ${entry.offset}`);
+  const offset = dataStart + Number(entry.dataOffset);
+  if (entry.dataOffset % BigInt(alignment) !== 0n) {
+    throw new Error(
+      `gguf: tensor ${name}: expected an offset in steps of ${alignment}, got ${entry.dataOffset}`,
+    );
   }
   if (!(offset + bytes <= fileSize)) {
     throw new Error(

@@ -1,3 +1,5 @@
+import type { MetadataValue } from "./gguf-header.ts";
+
 /** Typed access to a weight file's metadata. Each getter throws when the key is missing or holds another type. */
 export interface Metadata {
   has(key: string): boolean;
@@ -26,7 +28,7 @@ function asNumber(value: unknown): number | undefined {
 }
 
 /** Wraps parsed metadata values. */
-export function createMetadata(values: ReadonlyMap<string, unknown>): Metadata {
+export function createMetadata(values: ReadonlyMap<string, MetadataValue>): Metadata {
   const expect = <T>(key: string, expected: string, value: T | undefined): T => {
     if (value !== undefined) return value;
     throw new TypeError(`metadata ${key}: expected ${expected}, got ${describe(values.get(key))}`);
