@@ -19,7 +19,11 @@ export interface Tokenizer {
   readonly endTokens: readonly number[];
   /** Tokens that are not text: controls, turn marks, padding. */
   readonly specialTokens: ReadonlySet<number>;
-  /** The canonical tokens of `text`, without the document start. Special tokens written out in the text are recognised. */
+  /**
+   * The canonical tokens of `text`, without the document start. Special tokens written out in the text are recognised.
+   * A text may be read in parts: cut before a space, tab or line feed that follows a character other than white
+   * space, `>` and U+2581, the tokens of the parts are the tokens of the whole.
+   */
   encode(text: string): Encoding;
   /** The UTF-8 bytes one token stands for; may be a part of a character. A special token's bytes are its written form. */
   bytes(token: number): Uint8Array;
