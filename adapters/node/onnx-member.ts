@@ -1,0 +1,95 @@
+import { availableParallelism } from "node:os";
+import { GatewayError } from "../../src/ports/gateway-error.ts";
+import type { Decoder, LanguageModel } from "../../src/ports/language-model.ts";
+import type { Tokenizer } from "../../src/ports/tokenizer.ts";
+import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
+import { createWorkerSequence } from "./worker-sequence.ts";
+import { openWorkerChannel, type WorkerChannel } from "./worker-channel.ts";
+
+export interface OnnxMemberOptions {
+  readonly id: string;
+  readonly files: MemberFiles;
+  readonly tokenizer: Tokenizer;
+  /** Threads that one operator may use. Default: half the cores, at least 1, so that two members share them. */
+  readonly threads?: number | undefined;
+}
+
+export interface OnnxDecoderOptions {
+  /** For error messages. */
+  readonly name: string;
+  readonly files: HeadFiles;
+  /** As for a member. */
+  readonly threads?: number | undefined;
+}
+
+/** A decoder on a worker of its own. */
+export interface OnnxDecoder extends Decoder {
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a member: one worker thread that holds its graph and the caches of its sequences.
+ * Its output head is loaded when first asked.
+ * @throws GatewayError members_lost when the graph cannot be loaded
+ */
+export async function createOnnxMember(options: OnnxMemberOptions): Promise<LanguageModel> {
+  const { id, files, tokenizer, threads = defaultThreads() } = options;
+  const { body, head, shape } = files;
+  const channel = await openWorkerChannel(id, { member: { body, shape }, head, threads });
+  let sequences = 0;
+  return {
+    info: {
+      id,
+      family: shape.family,
+      width: shape.width,
+      layers: shape.layers,
+      contextLength: shape.contextLength,
+      weightsHash: files.weightsHash,
+    },
+    tokenizer,
+    head: createWorkerDecoder(id, channel, files),
+    openSequence: () => createWorkerSequence({ id, channel, shape, number: sequences++ }),
+    close: () => channel.close(),
+  };
+}
+
+/**
+ * Starts a decoder that belongs to no member, such as the one of the shared space.
+ * @throws GatewayError members_lost when its worker does not start
+ */
+export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
+  const { name, files, threads = defaultThreads() } = options;
+  const channel = await openWorkerChannel(name, { member: null, head: files.head, threads });
+  return { ...createWorkerDecoder(name, channel, files), close: () => channel.close() };
+}
+
+function defaultThreads(): number {
+  return Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
+/** Rows decoded in one go; between two goes the worker can turn to something else. 33 MiB of logits for V = 262,144. */
+const ROWS_PER_REQUEST = 32;
+
+function createWorkerDecoder(name: string, channel: WorkerChannel, files: HeadFiles): Decoder {
+  const { width, vocabularySize } = files;
+  return {
+    width,
+    vocabularySize,
+    async decode(states, signal) {
+      if (states.length % width !== 0) {
+        throw new RangeError(`${name} decode: ${states.length} numbers are no rows of width ${width}`);
+      }
+      const rows = states.length / width;
+      const logits = new Float32Array(rows * vocabularySize);
+      for (let first = 0; first < rows; first += ROWS_PER_REQUEST) {
+        if (signal?.aborted) throw new GatewayError("cancelled", `${name} decode: cancelled`);
+        const end = Math.min(first + ROWS_PER_REQUEST, rows);
+        const part = states.slice(first * width, end * width);
+        const result = await channel.decode({ kind: "decode", states: part, rows: end - first });
+        if (rows <= ROWS_PER_REQUEST) return result.logits;
+        logits.set(result.logits, first * vocabularySize);
+      }
+      return logits;
+    },
+  };
+}
