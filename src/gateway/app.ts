@@ -1,0 +1,98 @@
+import { Hono } from "hono";
+import { createMiddleware } from "hono/factory";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine } from "../ports/engine.ts";
+import { GatewayError } from "../ports/gateway-error.ts";
+import { requireApiKey } from "./authentication.ts";
+import { chatCompletions } from "./chat-completions.ts";
+import { completions } from "./completions.ts";
+import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environment.ts";
+import { answerWithError, asGatewayError } from "./error-response.ts";
+import { health, ready, type Readiness } from "./health.ts";
+import { describe } from "./invalid-field.ts";
+import { findModel, listModels } from "./models.ts";
+import { limitBody } from "./request-body.ts";
+
+export interface GatewayDependencies {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly readiness: Readiness;
+  /** When given, every path under /v1 asks for it as a bearer token. */
+  readonly apiKey?: string | undefined;
+  /** The largest request body, bytes. Default 8 MiB. */
+  readonly bodyLimitBytes?: number | undefined;
+  /** The unique part of a request's id. Default `crypto.randomUUID`. */
+  readonly newRequestId?: (() => string) | undefined;
+  /** Told of each failure that is the gateway's own. Default: `console.error`. */
+  readonly onInternalError?: ((error: unknown, requestId: string) => void) | undefined;
+}
+
+export type Gateway = Hono<GatewayEnvironment>;
+
+const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/** The HTTP face of an engine: OpenAI's chat and text completions, the models, health. Routes may be added to it. */
+export function createGateway(deps: GatewayDependencies): Gateway {
+  const { engine, clock } = deps;
+  const reportFailure = reporter(deps.onInternalError ?? logInternalError);
+  const source: AnswerSource = { engine, clock, reportFailure };
+
+  const app: Gateway = new Hono<GatewayEnvironment>();
+  app.onError((error, c) => {
+    reportFailure(error, c.get("requestId"));
+    return answerWithError(c, asGatewayError(error));
+  });
+  app.notFound((c) => answerWithError(c, unknownPath(c)));
+
+  app.use(identifyRequest(deps.newRequestId ?? (() => crypto.randomUUID())));
+  if (deps.apiKey !== undefined) app.use("/v1/*", requireApiKey(deps.apiKey));
+  app.use("/v1/*", limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES));
+
+  app.post("/v1/chat/completions", chatCompletions(source)).all(allowOnly("POST"));
+  app.post("/v1/completions", completions(source)).all(allowOnly("POST"));
+  app.get("/v1/models", listModels(engine)).all(allowOnly("GET, HEAD"));
+  app.get("/v1/models/:id{.+}", findModel(engine)).all(allowOnly("GET, HEAD"));
+  app.get("/healthz", health).all(allowOnly("GET, HEAD"));
+  app.get("/readyz", ready(deps.readiness)).all(allowOnly("GET, HEAD"));
+  return app;
+}
+
+/** An answer's id says what it is an answer to; it is also the request's. */
+function idPrefix(path: string): string {
+  if (path === "/v1/chat/completions") return "chatcmpl-";
+  return path === "/v1/completions" ? "cmpl-" : "req-";
+}
+
+/** A client's own `x-request-id` is not taken over: ids name rows of the log and have to be unique. */
+const identifyRequest = (newRequestId: () => string) =>
+  createMiddleware<GatewayEnvironment>(async (c, next) => {
+    const id = `${idPrefix(c.req.path)}${newRequestId()}`;
+    c.set("requestId", id);
+    c.header("x-request-id", id);
+    await next();
+  });
+
+const allowOnly =
+  (methods: string) =>
+  (c: GatewayContext): Response => {
+    c.header("allow", methods);
+    throw new GatewayError(
+      "method_not_allowed",
+      `${c.req.method} ${describe(c.req.path)}: this path takes ${methods} only.`,
+    );
+  };
+
+function unknownPath(c: GatewayContext): GatewayError {
+  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, models.`;
+  return new GatewayError("not_found", message);
+}
+
+const reporter =
+  (report: (error: unknown, requestId: string) => void): AnswerSource["reportFailure"] =>
+  (error, requestId) => {
+    if (asGatewayError(error).code === "internal") report(error, requestId);
+  };
+
+function logInternalError(error: unknown, requestId: string): void {
+  console.error(`request ${requestId} failed:`, error);
+}

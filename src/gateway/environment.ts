@@ -1,0 +1,21 @@
+import type { Context } from "hono";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine } from "../ports/engine.ts";
+
+/** What every handler finds in its context. */
+export interface GatewayEnvironment {
+  readonly Variables: {
+    /** The id of this request: in the header `x-request-id`, in the answer and in the log. */
+    readonly requestId: string;
+  };
+}
+
+export type GatewayContext = Context<GatewayEnvironment>;
+
+/** What the endpoints that answer need. */
+export interface AnswerSource {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** Tells the operator of a failure that is the gateway's own; the client's faults are not told. */
+  readonly reportFailure: (error: unknown, requestId: string) => void;
+}

@@ -1,0 +1,17 @@
+import { GatewayError } from "../ports/gateway-error.ts";
+import type { GatewayContext } from "./environment.ts";
+
+/** Whether requests can be answered, and if not, why. */
+export type Readiness = () => { readonly ready: true } | { readonly ready: false; readonly reason: string };
+
+/** `GET /healthz`: the process is alive. */
+export const health = (c: GatewayContext): Response => c.json({ status: "ok" });
+
+/** `GET /readyz`: send requests here, or 503 with the reason not to. */
+export const ready =
+  (readiness: Readiness) =>
+  (c: GatewayContext): Response => {
+    const state = readiness();
+    if (!state.ready) throw new GatewayError("not_ready", `The gateway is not ready: ${state.reason}`);
+    return c.json({ status: "ready" });
+  };

@@ -1,0 +1,63 @@
+import type { Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { GatewayError } from "../ports/gateway-error.ts";
+import { describe } from "./invalid-field.ts";
+
+/** Several times what OpenAI and vLLM know; a body of a million names is not worth checking name by name. */
+const MOST_FIELDS = 256;
+
+/** Refuses a body above `maxBytes`, whether it announces its length or comes in chunks. */
+export const limitBody = (maxBytes: number) =>
+  bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      const message = `The body is too large: expected at most ${maxBytes} bytes. Send a shorter prompt or fewer prompts at once.`;
+      throw new GatewayError("payload_too_large", message);
+    },
+  });
+
+/**
+ * The body as a JSON object, whatever the content type says. Top-level nulls are left out: to OpenAI they mean "not given".
+ * @throws GatewayError invalid_request | cancelled
+ */
+export async function readJsonObject(c: Context): Promise<Record<string, unknown>> {
+  const value = parseJson(decodeUtf8(await readBytes(c)));
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new GatewayError("invalid_request", `The body: expected a JSON object, got ${describe(value)}.`);
+  }
+  const fields = Object.entries(value);
+  if (fields.length > MOST_FIELDS) {
+    const message = `The body: expected an object of at most ${MOST_FIELDS} fields, got ${fields.length}.`;
+    throw new GatewayError("invalid_request", message);
+  }
+  return Object.fromEntries(fields.filter(([, field]) => field !== null));
+}
+
+async function readBytes(c: Context): Promise<ArrayBuffer> {
+  try {
+    return await c.req.arrayBuffer();
+  } catch (cause) {
+    throw new GatewayError("cancelled", "The connection ended before the whole body had come.", { cause });
+  }
+}
+
+function decodeUtf8(bytes: ArrayBuffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const message = "The body is not valid UTF-8: expected a JSON object in UTF-8.";
+    throw new GatewayError("invalid_request", message, { cause });
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text.trim() === "") {
+    throw new GatewayError("invalid_request", "The body is empty: expected a JSON object.");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("invalid_request", `The body is not valid JSON: ${reason}`, { cause });
+  }
+}
