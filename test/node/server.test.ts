@@ -192,6 +192,17 @@ describe("on a bare socket", () => {
     expect(long).toContain('"code":"payload_too_large"');
   });
 
+  test("a client that goes away aborts the question, also after a body in chunks", async () => {
+    const engine = createScriptedEngine((question) => endless(question));
+    const { server } = await serve({ engine });
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    socket.write(chunked(JSON.stringify({ model, prompt: "a" })));
+    await expect.poll(() => engine.questions.length).toBe(1);
+    expect(aborted(engine)).toBe(false);
+    socket.destroy();
+    await expect.poll(() => aborted(engine)).toBe(true);
+  });
+
   test("a Host header that is none is a 400 in OpenAI's shape", async () => {
     const { server } = await serve();
     const answer = await send(
