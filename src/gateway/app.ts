@@ -8,7 +8,7 @@ import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
 import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environment.ts";
 import { answerWithError, asGatewayError } from "./error-response.ts";
-import { health, ready, type Readiness } from "./health.ts";
+import { health, ready, requireReady, type Readiness } from "./health.ts";
 import { describe } from "./invalid-field.ts";
 import { findModel, listModels } from "./models.ts";
 import { limitBody } from "./request-body.ts";
@@ -48,8 +48,9 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   if (deps.apiKey !== undefined) app.use("/v1/*", requireApiKey(deps.apiKey));
   app.use("/v1/*", limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES));
 
-  app.post("/v1/chat/completions", chatCompletions(source)).all(allowOnly("POST"));
-  app.post("/v1/completions", completions(source)).all(allowOnly("POST"));
+  const answering = requireReady(deps.readiness);
+  app.post("/v1/chat/completions", answering, chatCompletions(source)).all(allowOnly("POST"));
+  app.post("/v1/completions", answering, completions(source)).all(allowOnly("POST"));
   app.get("/v1/models", listModels(engine)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(engine)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));

@@ -1,5 +1,6 @@
+import { createMiddleware } from "hono/factory";
 import { GatewayError } from "../ports/gateway-error.ts";
-import type { GatewayContext } from "./environment.ts";
+import type { GatewayContext, GatewayEnvironment } from "./environment.ts";
 
 /** Whether requests can be answered, and if not, why. */
 export type Readiness = () => { readonly ready: true } | { readonly ready: false; readonly reason: string };
@@ -11,7 +12,18 @@ export const health = (c: GatewayContext): Response => c.json({ status: "ok" });
 export const ready =
   (readiness: Readiness) =>
   (c: GatewayContext): Response => {
-    const state = readiness();
-    if (!state.ready) throw new GatewayError("not_ready", `The gateway is not ready: ${state.reason}`);
+    refuseUnlessReady(readiness);
     return c.json({ status: "ready" });
   };
+
+/** Before a question is read: whoever cannot answer says so, whatever the model's name. */
+export const requireReady = (readiness: Readiness) =>
+  createMiddleware<GatewayEnvironment>(async (_, next) => {
+    refuseUnlessReady(readiness);
+    await next();
+  });
+
+function refuseUnlessReady(readiness: Readiness): void {
+  const state = readiness();
+  if (!state.ready) throw new GatewayError("not_ready", `The gateway is not ready: ${state.reason}`);
+}

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { createScriptedEngine } from "../scripted-engine.ts";
 import { errorOf, post, testGateway } from "./harness.ts";
 
 const ask = { model: "concord", messages: [{ role: "user", content: "Hi" }] };
@@ -51,6 +52,20 @@ describe("health", () => {
       code: "not_ready",
     });
   });
+
+  test.each(["/v1/chat/completions", "/v1/completions"])(
+    "a gateway that is not ready says so on %s too",
+    async (path) => {
+      const engine = { ...createScriptedEngine(), models: () => [] };
+      const app = testGateway({
+        engine,
+        readiness: () => ({ ready: false, reason: "the members are loading." }),
+      });
+      const { status, text } = await post(app, path, ask);
+      expect(status).toBe(503);
+      expect(errorOf(text).message).toBe("The gateway is not ready: the members are loading.");
+    },
+  );
 });
 
 describe("paths and methods", () => {
