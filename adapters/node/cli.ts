@@ -31,17 +31,15 @@ Examples:
   concord log --limit 5`,
   );
 
+// Usage errors leave with 2, failures with 1, an interruption with 130. Commands inherit this when they are made.
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
 registerServeCommand(program);
 registerAskCommand(program);
 registerModelsCommands(program);
 registerFitCommand(program);
 registerEvaluateCommands(program);
 registerLogCommands(program);
-
-// Usage errors leave with 2, failures with 1, an interruption with 130.
-program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-for (const command of program.commands)
-  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 try {
   await program.parseAsync();
