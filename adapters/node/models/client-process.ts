@@ -18,7 +18,7 @@ export interface ClientOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const OUTPUT_TAIL = 4_000;
+const OUTPUT_TAIL = 16_000;
 const KILL_AFTER_MS = 2_000;
 const WATCH_EVERY_MS = 250;
 

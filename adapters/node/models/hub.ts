@@ -199,7 +199,8 @@ async function rememberTag(response: Response, job: SourceJob): Promise<void> {
 /** `fetch failed` hides the reason in its cause. */
 function explainNetworkError(error: unknown, url: URL): unknown {
   if (!(error instanceof TypeError)) return error;
-  const cause = error.cause;
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : error.message;
-  return new Error(`the connection to ${url.host} failed (${code})`, { cause: error });
+  const { cause } = error;
+  const reason =
+    cause instanceof Error ? ("code" in cause ? String(cause.code) : cause.message) : error.message;
+  return new Error(`the connection to ${url.host} failed (${reason})`, { cause: error });
 }

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { archiveExists, folderBytes, joinMembers, keepArchive } from "./archive.ts";
 import { lastLine, runClient } from "./client-process.ts";
 import type { MavenSource } from "./manifest.ts";
@@ -22,7 +23,8 @@ async function downloadJar(source: MavenSource, jar: string, job: SourceJob): Pr
   await keepArchive(jar, job, async ({ dest }) => {
     // Run inside the folder, so that no path has to survive the quoting of a Windows batch file.
     const copy = ["dependency:copy", `-Dartifact=${source.artifact}`, "-DoutputDirectory=."];
-    const run = await runClient("mvn", ["-q", "-B", "-Dstyle.color=never", ...copy], {
+    // Maven remembers a failure, a dead network's too, and would only repeat it without -U.
+    const run = await runClient("mvn", ["-q", "-B", "-U", ...copy], {
       folder: dest,
       env: job.env,
       bytesSoFar: () => folderBytes(dest),
@@ -38,5 +40,8 @@ async function downloadJar(source: MavenSource, jar: string, job: SourceJob): Pr
 }
 
 /** Maven ends with advice; the reason comes first. */
-const firstError = (output: string): string =>
-  output.split("\n").find((line) => line.startsWith("[ERROR] ")) ?? lastLine(output);
+function firstError(output: string): string {
+  const lines = stripVTControlCharacters(output).split("\n");
+  const reason = lines.map((line) => /^\[ERROR\] (.+)/.exec(line)?.[1]).find((text) => text !== undefined);
+  return reason?.replace(/ -> \[Help \d+\]$/, "") ?? lastLine(output);
+}

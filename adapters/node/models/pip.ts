@@ -89,5 +89,7 @@ const isAbsent = (run: ClientRun): boolean =>
 /** pip gives up on a dead network within seconds, unless the user has told it to be more patient. */
 function pipEnvironment(env: NodeJS.ProcessEnv, temporary: string): NodeJS.ProcessEnv {
   const impatient = { PIP_DEFAULT_TIMEOUT: "10", PIP_RETRIES: "1", PIP_DISABLE_PIP_VERSION_CHECK: "1" };
-  return { ...impatient, ...env, TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  const folders = { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  // Nothing is installed, so the wish to install into virtual environments only does not apply.
+  return { ...impatient, ...env, ...folders, PIP_REQUIRE_VIRTUALENV: "false" };
 }

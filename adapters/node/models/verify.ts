@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { silentProgress, type Progress } from "../../../src/ports/progress.ts";
 import { findModel, type ModelManifest, type WeightFile } from "./manifest.ts";
@@ -66,6 +66,7 @@ async function checkFile(file: WeightFile, path: string, options: CheckOptions):
   }
   const sha256 = await hashFile(path, file, options);
   if (sha256 !== file.sha256) {
+    await rm(rememberedPath(path), { force: true });
     return { file, path, state: "corrupt", reason: `${path} has sha256 ${sha256}, ${file.sha256} expected` };
   }
   await remember(path, JSON.stringify(known));
