@@ -22,10 +22,14 @@ export interface CkaMap {
 
 const CELL_WIDTH = 46;
 const CELL_HEIGHT = 30;
-const LEFT = 112;
-const TOP = 96;
+const LEFT = 120;
+const TOP = 110;
 const RIGHT = 84;
 const BOTTOM = 28;
+/** Width to allow for a character of the 11 px text. */
+const CHARACTER = 6.4;
+/** Up to this value dark numbers stand out more than white ones. */
+const DARK_INK_BELOW = 0.69;
 /** Colour at 0, .25, .5, .75 and 1: pale yellow through green to deep blue, lightness falling evenly. */
 const RAMP = [
   [253, 249, 220],
@@ -72,8 +76,9 @@ export function ckaHeatMap(map: CkaMap): string {
   const { rows, columns } = map;
   const bodyWidth = columns.layers.length * CELL_WIDTH;
   const bodyHeight = rows.layers.length * CELL_HEIGHT;
-  const width = LEFT + Math.max(bodyWidth, 300) + RIGHT;
-  const height = TOP + bodyHeight + BOTTOM;
+  const textWidth = 32 + CHARACTER * Math.max(map.description.length, 1.35 * map.title.length);
+  const width = Math.ceil(Math.max(LEFT + bodyWidth + RIGHT, textWidth));
+  const height = Math.ceil(TOP + Math.max(bodyHeight, CHARACTER * rows.name.length) + BOTTOM);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
     `<title id="title">${escapeXml(map.title)}</title>`,
@@ -114,10 +119,10 @@ function columnLabels({ name, layers, depth }: CkaAxis): string {
 }
 
 function rowLabels({ name, layers, depth }: CkaAxis, bodyHeight: number): string {
-  const middle = TOP + bodyHeight / 2;
+  const middle = TOP + Math.max(bodyHeight, CHARACTER * name.length) / 2;
   const labels = layers.map((layer, i) => {
     const y = TOP + (i + 0.5) * CELL_HEIGHT + 4;
-    return `<text class="end" x="${LEFT - 36}" y="${y}">${layer}</text><text class="faint end" x="${LEFT - 8}" y="${y}">${depthLabel(layer, depth)}</text>`;
+    return `<text class="end" x="${LEFT - 40}" y="${y}">${layer}</text><text class="faint end" x="${LEFT - 8}" y="${y}">${depthLabel(layer, depth)}</text>`;
   });
   const title = `<text class="middle" transform="translate(28 ${middle}) rotate(-90)">${escapeXml(name)}</text>`;
   return [title, ...labels].join("\n");
@@ -130,7 +135,7 @@ function cells({ rows, columns, values }: CkaMap): string {
       const value = values.data[i * values.columns + j]!;
       const x = LEFT + j * CELL_WIDTH;
       const y = TOP + i * CELL_HEIGHT;
-      const ink = value < 0.6 ? "dark" : "light";
+      const ink = value < DARK_INK_BELOW ? "dark" : "light";
       parts.push(
         `<g><title>${escapeXml(`${rows.name} ${rowLayer}, ${columns.name} ${columnLayer}: ${value.toFixed(3)}`)}</title>` +
           `<rect x="${x}" y="${y}" width="${CELL_WIDTH - 1}" height="${CELL_HEIGHT - 1}" rx="2" fill="${colour(value)}"/>` +

@@ -17,7 +17,7 @@ describe("ckaTable", () => {
       "Debiased, standardised, 1,500 rows.",
       "rows: A<1>, columns: B; layer, relative depth in brackets",
       "",
-      "             0 (.00) 18 (1.00)",
+      "            0 (.00) 18 (1.00)",
       "  0 (.00)       .83      −.02",
       " 15 (.50)       .50      1.00",
       "30 (1.00)       .00       .25",
