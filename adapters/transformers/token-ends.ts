@@ -16,32 +16,26 @@ export function tokenEnds(
   missingBytes: ReadonlySet<number>,
 ): Int32Array {
   const ends = new Int32Array(ids.length);
-  let at = skipMissing(source, 0, missingBytes);
+  const skipMissing = (from: number): number => {
+    let at = from;
+    while (at < source.length && missingBytes.has(source[at] ?? 0)) at += 1;
+    return at;
+  };
+  let at = skipMissing(0);
   ids.forEach((id, i) => {
-    at = skipMissing(source, spell(source, at, bytes(id)), missingBytes);
+    for (const byte of bytes(id)) at = skipMissing(afterByte(source, at, byte));
     ends[i] = at;
   });
   if (at < source.length) throw misspelt(source, at);
   return ends;
 }
 
-function skipMissing(source: Uint8Array, from: number, missingBytes: ReadonlySet<number>): number {
-  if (missingBytes.size === 0) return from;
-  let at = from;
-  while (at < source.length && missingBytes.has(source[at] ?? 0)) at += 1;
-  return at;
-}
-
-/** Goes over the source bytes that one token's bytes stand for. */
-function spell(source: Uint8Array, from: number, token: Uint8Array): number {
-  let at = from;
-  for (const byte of token) {
-    if (source[at] === byte) at += 1;
-    else if (byte === SPACE && LOWER_BLOCK.every((part, i) => source[at + i] === part))
-      at += LOWER_BLOCK.length;
-    else throw misspelt(source, at);
-  }
-  return at;
+/** Goes over the source bytes that one byte of a token stands for. */
+function afterByte(source: Uint8Array, at: number, byte: number): number {
+  if (source[at] === byte) return at + 1;
+  const lowerBlock = byte === SPACE && LOWER_BLOCK.every((part, i) => source[at + i] === part);
+  if (!lowerBlock) throw misspelt(source, at);
+  return at + LOWER_BLOCK.length;
 }
 
 function misspelt(source: Uint8Array, at: number): Error {

@@ -29,7 +29,7 @@ export function defineByteLevelVocabulary(metadata: Metadata): VocabularyDefinit
   return {
     tokens,
     normalizer: null,
-    pre_tokenizer: preTokenizer(missing.map(([letter]) => letter).join("")),
+    pre_tokenizer: preTokenizer(missing.map(([letter]) => letter)),
     model: {
       type: "BPE",
       vocab,
@@ -45,13 +45,22 @@ export function defineByteLevelVocabulary(metadata: Metadata): VocabularyDefinit
   };
 }
 
-function preTokenizer(missingLetters: string): VocabularyDefinition["pre_tokenizer"] {
+function preTokenizer(missingLetters: readonly string[]): VocabularyDefinition["pre_tokenizer"] {
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
-  const drop = { type: "Replace", pattern: { Regex: `[${missingLetters}]` }, content: "" };
+  const drop = {
+    type: "Replace",
+    pattern: { Regex: `[${missingLetters.map(escapeUnit).join("")}]` },
+    content: "",
+  };
   return {
     type: "Sequence",
-    pretokenizers: [isolate("\\p{N}"), isolate(WORDS), bytes, ...(missingLetters === "" ? [] : [drop])],
+    pretokenizers: [isolate("\\p{N}"), isolate(WORDS), bytes, ...(missingLetters.length === 0 ? [] : [drop])],
   };
+}
+
+/** A character for use in a regular expression, whatever it means there. */
+function escapeUnit(letter: string): string {
+  return `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** A step that makes each match of the pattern a word, and each stretch between matches. */
