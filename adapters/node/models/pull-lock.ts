@@ -20,6 +20,8 @@ export async function takePullLock(
     signal?.throwIfAborted();
     const database = new Database(path, { timeout: 0 });
     try {
+      // A journal on disk would be litter when the holder is killed.
+      database.pragma("journal_mode = MEMORY");
       database.exec("BEGIN EXCLUSIVE");
       return () => database.close();
     } catch (error) {
