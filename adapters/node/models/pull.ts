@@ -152,7 +152,7 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /** A source in the words of its own client. */
-export function describeSource(source: WeightSource): string {
+function describeSource(source: WeightSource): string {
   switch (source.kind) {
     case "hub":
       return `Hugging Face hub ${source.repo}`;
