@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { silentProgress, type Progress } from "../../../src/ports/progress.ts";
-import { findModel, type ModelManifest, type WeightFile } from "./manifest.ts";
+import type { ModelManifest, WeightFile } from "./manifest.ts";
 
 export interface FileCheck {
   readonly file: WeightFile;
@@ -40,17 +40,6 @@ export async function checkModel(
   for (const file of model.files)
     files.push(await checkFile(file, weightPath(modelsFolder, model, file), options));
   return { model, installed: files.every((check) => check.state === "ok"), files };
-}
-
-/**
- * The paths of a model's files, in the manifest's order.
- * @throws Error when the model is not installed, with the command that installs it
- */
-export async function installedFiles(id: string, modelsFolder: string): Promise<readonly string[]> {
-  const check = await checkModel(findModel(id), modelsFolder);
-  const fault = check.files.find((file) => file.state !== "ok");
-  if (fault) throw new Error(`model ${id} is not installed: ${fault.reason}; run: concord models pull ${id}`);
-  return check.files.map((file) => file.path);
 }
 
 async function checkFile(file: WeightFile, path: string, options: CheckOptions): Promise<FileCheck> {
