@@ -21,19 +21,31 @@ export interface TextScore {
   readonly bitsPerByte: number;
 }
 
-/**
- * Scores a text under every member alone, under every member and their mean of probabilities read through the
- * shared space, and under the ensemble. A text longer than the context is cut at line ends into windows that are
- * read one by one, each from a document start.
- */
-export async function evaluateText(
+/** Scores one text; one longer than the context is cut at line ends into windows. */
+export function evaluateText(
   ensemble: Ensemble,
   text: string,
-  options: { readonly clock: Clock; readonly progress: Progress; readonly signal?: AbortSignal },
+  options: EvaluateOptions,
 ): Promise<TextScore[]> {
-  const { clock, progress, signal } = options;
+  return evaluateTexts(ensemble, windowsOf(text, ensemble.members), options);
+}
+
+export interface EvaluateOptions {
+  readonly clock: Clock;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Scores texts, each from a document start and no longer than the context: under every member alone, under every
+ * member and their mean of probabilities read through the shared space, and under the ensemble.
+ */
+export async function evaluateTexts(
+  ensemble: Ensemble,
+  texts: readonly string[],
+  { clock, progress, signal }: EvaluateOptions,
+): Promise<TextScore[]> {
   const anchor = ensemble.members[0].info.id;
-  const windows = windowsOf(text, ensemble.members);
   const sums = new Map<string, Sum>();
   const sumOf = (name: string, vocabulary: string): Sum => {
     const sum = sums.get(name) ?? { vocabulary, tokens: 0, nats: 0 };
@@ -43,12 +55,12 @@ export async function evaluateText(
 
   for (const member of ensemble.members) {
     const own = sumOf(member.info.id, member.info.id);
-    await overWindows(windows, `${member.info.id} alone`, progress, async (window) => {
+    await overTexts(texts, `${member.info.id} alone`, progress, async (window) => {
       const reading = createSingleReading(member, window, clock);
       await overTokens(reading, signal, ({ logprobs }, token) => add(own, logprobs[token]));
     });
   }
-  await overWindows(windows, "the ensemble", progress, async (window) => {
+  await overTexts(texts, "the ensemble", progress, async (window) => {
     const reading = createFusedReading(ensemble, window, clock);
     await overTokens(reading, signal, (prediction, token) => {
       ensemble.members.forEach((member, m) => {
@@ -59,7 +71,7 @@ export async function evaluateText(
       add(sumOf(ENSEMBLE_ID, anchor), prediction.logprobs[token]);
     });
   });
-  const bytes = new TextEncoder().encode(text).length;
+  const bytes = texts.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0);
   return [...sums].map(([name, { vocabulary, tokens, nats }]) => ({
     name,
     vocabulary,
@@ -90,14 +102,14 @@ function logMeanProbability({ members }: Prediction, token: number): number {
   return Math.log(present.reduce((sum, logprob) => sum + Math.exp(logprob), 0) / present.length);
 }
 
-async function overWindows(
-  windows: readonly string[],
+async function overTexts(
+  texts: readonly string[],
   label: string,
   progress: Progress,
   read: (window: { kind: "text"; text: string }) => Promise<void>,
 ): Promise<void> {
-  progress.stage(label, windows.length, "steps");
-  for (const [i, text] of windows.entries()) {
+  progress.stage(label, texts.length, "steps");
+  for (const [i, text] of texts.entries()) {
     await read({ kind: "text", text });
     progress.update(i + 1);
   }

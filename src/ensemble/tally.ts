@@ -29,35 +29,35 @@ export function createTally(members: readonly TalliedMember[]): Tally {
   const sums = members.map(emptySums);
   const compared = { positions: 0, divergence: 0, sameTop: 0, distance: 0 };
 
-  function compare(prediction: Prediction, tops: readonly (number | null)[]): void {
-    const present = prediction.members.filter((member) => member.logprobs !== null);
-    if (present.length < 2) return;
-    compared.positions++;
-    compared.divergence += jensenShannon(present.map((member) => member.logprobs ?? new Float32Array(0)));
-    const voted = tops.filter((top) => top !== null);
-    if (voted.every((top) => top === voted[0])) compared.sameTop++;
-    compared.distance += meanCosineDistance(
-      present.map((member) => member.state).filter((state) => state !== null),
-    );
-  }
-
   return {
     observe(prediction, token, bytes) {
       const top = argMax(prediction.logprobs);
-      add(answering, prediction.logprobs, token, bytes, true);
-      const tops = prediction.members.map((member, m) => {
+      add(answering, prediction.logprobs, token, bytes);
+      answering.entropy += entropy(prediction.logprobs);
+      const present: Present[] = [];
+      for (const [m, { logprobs, reason, state }] of prediction.members.entries()) {
         const sum = sums[m];
-        if (sum === undefined) return null;
-        if (member.logprobs === null) {
+        if (sum === undefined) continue;
+        if (logprobs === null) {
           sum.abstentions++;
-          sum.reason = member.reason ?? "no state";
-          return null;
+          sum.reason = reason ?? "no state";
+          continue;
         }
-        const own = argMax(member.logprobs);
-        add(sum, member.logprobs, token, bytes, own === top);
-        return own;
-      });
-      compare(prediction, tops);
+        const own = argMax(logprobs);
+        add(sum, logprobs, token, bytes);
+        if (own === top) sum.sameTop++;
+        present.push({ sum, logprobs, state, top: own });
+      }
+      if (present.length === 0) return;
+      const { divergence, entropies } = jensenShannon(present.map((member) => member.logprobs));
+      for (const [i, member] of present.entries()) member.sum.entropy += entropies[i] ?? 0;
+      if (present.length === 1) return;
+      compared.positions++;
+      compared.divergence += divergence;
+      if (present.every((member) => member.top === present[0]?.top)) compared.sameTop++;
+      compared.distance += meanCosineDistance(
+        present.flatMap(({ state }) => (state === null ? [] : [state])),
+      );
     },
     report(requestId, latenciesMs) {
       return {
@@ -73,16 +73,22 @@ export function createTally(members: readonly TalliedMember[]): Tally {
   };
 }
 
+/** A member that has a distribution at the position in hand. */
+interface Present {
+  readonly sum: MemberSums;
+  readonly logprobs: Float32Array;
+  readonly state: Float32Array | null;
+  readonly top: number;
+}
+
 function emptySums(): MemberSums {
   return { positions: 0, nats: 0, bytes: 0, entropy: 0, sameTop: 0, abstentions: 0, reason: "" };
 }
 
-function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: number, sameTop: boolean): void {
+function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: number): void {
   sum.positions++;
   sum.nats -= logprobs[token] ?? -Infinity;
   sum.bytes += bytes;
-  sum.entropy += entropy(logprobs);
-  if (sameTop) sum.sameTop++;
 }
 
 function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number): MemberReport {

@@ -27,10 +27,13 @@ export function registerAskCommand(program: Command): void {
     .option("-t, --temperature <number>", "0 always takes the most likely token", nonNegative, 0)
     .option("--seed <number>", "draw the same answer again", wholeNumber)
     .option("--json", "print one JSON object instead")
-    .addHelpText("after", '\nExample:\n  concord ask "Name three rivers in France." --temperature 0.7 --seed 1')
+    .addHelpText(
+      "after",
+      '\nExample:\n  concord ask "Name three rivers in France." --temperature 0.7 --seed 1',
+    )
     .action(async (question: string, options: AskOptions) => {
       const signal = interruption();
-      const engine = await openEngine({ progress: createProgressBar(), note: (line) => process.stderr.write(`${line}\n`), signal });
+      const engine = await openEngine({ progress: createProgressBar(), signal, keepText: false });
       try {
         await ask(engine, question, options, signal);
       } finally {
@@ -39,7 +42,12 @@ export function registerAskCommand(program: Command): void {
     });
 }
 
-async function ask(engine: Engine, question: string, options: AskOptions, signal: AbortSignal): Promise<void> {
+async function ask(
+  engine: Engine,
+  question: string,
+  options: AskOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const messages = [
     ...(options.system === undefined ? [] : [{ role: "system" as const, content: options.system }]),
     { role: "user" as const, content: question },
@@ -103,7 +111,8 @@ function percent(share: number | null): string {
 
 function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("Expected a whole number from 0.");
+  if (!Number.isInteger(value) || value < 0)
+    throw new InvalidArgumentError("Expected a whole number from 0.");
   return value;
 }
 

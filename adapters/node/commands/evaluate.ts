@@ -6,7 +6,7 @@ import { systemClock } from "../../../src/ports/clock.ts";
 import { interruption } from "../interruption.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { printTable } from "../table.ts";
+import { scoreLines } from "./scores-table.ts";
 
 export function registerEvaluateCommands(program: Command): void {
   const evaluate = program.command("evaluate").description("how well the ensemble and its members predict");
@@ -21,27 +21,18 @@ export function registerEvaluateCommands(program: Command): void {
       const text = await readFile(file, "utf8");
       if (text === "") throw new Error(`${file}: expected a text, got an empty file`);
       const progress = createProgressBar();
-      const opened = await openEnsemble({
-        progress,
-        note: (line) => process.stderr.write(`${line}\n`),
-        signal,
-      });
+      const { ensemble, close } = await openEnsemble({ progress, signal });
       try {
-        const scores = await evaluateText(opened.ensemble, text, { clock: systemClock, progress, signal });
-        if (options.json) process.stdout.write(`${JSON.stringify(scores, null, 2)}\n`);
-        else {
-          const rows = scores.map((score) => [
-            score.name,
-            score.vocabulary,
-            String(score.tokens),
-            (score.nats / score.tokens).toFixed(4),
-            score.bitsPerByte.toFixed(4),
-          ]);
-          printTable(["predicted by", "in the tokens of", "tokens", "nats/token", "bits/byte"], rows);
-          process.stdout.write(pc.dim(`${scores[0]?.bytes ?? 0} bytes of ${file}\n`));
-        }
+        const scores = await evaluateText(ensemble, text, { clock: systemClock, progress, signal });
+        const lines = options.json
+          ? [JSON.stringify(scores, null, 2)]
+          : [
+              ...scoreLines(scores, process.stdout.columns ?? Infinity),
+              pc.dim(`${scores[0]?.bytes ?? 0} bytes of ${file}`),
+            ];
+        process.stdout.write(`${lines.join("\n")}\n`);
       } finally {
-        await opened.close();
+        await close();
       }
     });
 }

@@ -1,7 +1,7 @@
 import type pc from "picocolors";
 import type { LogRecord } from "../../../src/ports/agreement-log.ts";
 import type { MemberReport } from "../../../src/ports/engine.ts";
-import { tableLines, type Column } from "./log-table.ts";
+import { tableLines, type Column } from "./table.ts";
 
 type Colors = ReturnType<typeof pc.createColors>;
 

@@ -30,7 +30,6 @@ export function registerServeCommand(program: Command): void {
 
 async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const late = createLateEngine();
   const app = createGateway({
     engine: late.engine,
@@ -44,7 +43,6 @@ async function serve(options: ServeOptions): Promise<void> {
     say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
     engine = await openEngine({
       progress: createProgressBar(),
-      note: say,
       signal,
       keepText: options.keepText === true,
     });
@@ -80,6 +78,10 @@ function createLateEngine() {
       arrived = real;
     },
   };
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,113 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { InvalidArgumentError, type Command } from "commander";
+import pc from "picocolors";
+import { ckaHeatMap, ckaTable } from "../../../src/alignment/cka-report.ts";
+import { compareLayers } from "../compare-layers.ts";
+import { DEFAULT_CORPUS, fitToFile, type FitOutcome } from "../fit.ts";
+import { interruption } from "../interruption.ts";
+import { fittedSpacePath } from "../open-ensemble.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { scoreLines } from "./scores-table.ts";
+
+interface FitCommandOptions {
+  readonly dimension: number;
+  readonly seed: number;
+  readonly eigenvalueFloor: number;
+  readonly output?: string;
+  readonly report?: string | true;
+  readonly json?: true;
+}
+
+export function registerFitCommand(program: Command): void {
+  program
+    .command("fit")
+    .argument(
+      "[corpus]",
+      "a UTF-8 text, its documents separated by blank lines (default: encyclopaedic paragraphs)",
+    )
+    .description("learn the shared space from a text; what it writes is used from the next start on")
+    .option("-k, --dimension <number>", "of the shared space: more is better and slower", multipleOf32, 1024)
+    .option(
+      "--seed <number>",
+      "decides which documents are fitted on and which are held back",
+      wholeNumber,
+      1,
+    )
+    .option(
+      "--eigenvalue-floor <share>",
+      "regularisation: smallest eigenvalue kept, as a share of the largest",
+      share,
+      1e-6,
+    )
+    .option("-o, --output <file>", "where the map goes (default: in CONCORD_HOME, where the gateway looks)")
+    .option(
+      "--report [folder]",
+      "also compare the members' layers (CKA): a table, and an SVG in the folder (default: .)",
+    )
+    .option("--json", "print the fit record as JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  concord fit\n  concord fit articles.txt --dimension 640 --report docs",
+    )
+    .action(async (corpus: string | undefined, options: FitCommandOptions) => {
+      const output = resolve(options.output ?? fittedSpacePath());
+      const outcome = await fitToFile({
+        corpus: corpus ?? DEFAULT_CORPUS,
+        output,
+        dimension: options.dimension,
+        seed: options.seed,
+        eigenvalueFloor: options.eigenvalueFloor,
+        report: options.report !== undefined,
+        progress: createProgressBar(),
+        signal: interruption(),
+      });
+      if (options.json) process.stdout.write(`${JSON.stringify(outcome.record, null, 2)}\n`);
+      else process.stdout.write(`${summary(outcome, output).join("\n")}\n`);
+      if (options.report !== undefined) {
+        await writeReport(outcome, options.report === true ? "." : options.report, options.json === true);
+      }
+    });
+}
+
+function summary({ record }: FitOutcome, output: string): string[] {
+  const { corpus, members, dimension, heldOut } = record;
+  const weights = members.map(({ id, weight }) => `${id} ${weight.toFixed(3)}`).join(", ");
+  return [
+    `${corpus.fitTokens} tokens of ${corpus.fitDocuments} documents → a space of ${dimension} dimensions`,
+    `weights, chosen on ${corpus.chooseDocuments} other documents: ${weights}`,
+    `on ${corpus.reportDocuments} documents that neither has seen:`,
+    ...scoreLines(heldOut, process.stdout.columns ?? Infinity),
+    pc.dim(output),
+  ];
+}
+
+async function writeReport(outcome: FitOutcome, folder: string, quiet: boolean): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const { name, map } of compareLayers(outcome)) {
+    const path = join(folder, `${name}.svg`);
+    await writeFile(path, ckaHeatMap(map));
+    if (!quiet) process.stdout.write(`\n${ckaTable(map)}\n${pc.dim(path)}\n`);
+  }
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isInteger(value) || value < 0) {
+    throw new InvalidArgumentError("Expected a whole number from 0.");
+  }
+  return value;
+}
+
+/** The decoder's weights lie in blocks of 32. */
+function multipleOf32(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0 || value % 32 !== 0) throw new InvalidArgumentError("Expected a multiple of 32.");
+  return value;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError("Expected a number between 0 and 1.");
+  return value;
+}

@@ -1,0 +1,89 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { SharedSpace } from "../../src/alignment/shared-space.ts";
+import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { buildDecoderMatrix } from "../../src/ensemble/space-decoder.ts";
+import { decoderGraph } from "./graph-cache.ts";
+import { createOnnxDecoder } from "./onnx-member.ts";
+import { createOnnxProduct } from "./onnx-product.ts";
+import { openMembers, type OpenMembers, type OpenOptions } from "./open-members.ts";
+import { concordPaths } from "./paths.ts";
+import { checkMembers, decoderHash, readSpace } from "./space-file.ts";
+
+/** The map that comes with Concord, for the members that the manifest names. */
+export const SHIPPED_SPACE = fileURLToPath(new URL("../../data/maps/default.safetensors", import.meta.url));
+
+/** The map that `concord fit` writes; where there is one it is used instead. */
+export function fittedSpacePath(): string {
+  return join(concordPaths().maps, "space.safetensors");
+}
+
+export interface OpenEnsemble {
+  readonly ensemble: Ensemble;
+  close(): Promise<void>;
+}
+
+/** Members, their shared space and its decoder, ready to answer. @throws Error when the map does not fit the members */
+export async function openEnsemble(options: OpenOptions): Promise<OpenEnsemble> {
+  const opened = await openMembers(options);
+  try {
+    const own = fittedSpacePath();
+    const path = (await exists(own)) ? own : SHIPPED_SPACE;
+    const { space, record } = await readSpace(path);
+    checkMembers(
+      path,
+      record,
+      opened.members.map(({ model }) => model.info),
+    );
+    const joined = await joinMembers(opened, space, options);
+    return {
+      ensemble: joined.ensemble,
+      close: async () => {
+        await Promise.all([joined.close(), opened.close()]);
+      },
+    };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** An ensemble of running members over a space; its decoder is built unless it is there. Closing it leaves the members open. */
+export async function joinMembers(
+  { members }: OpenMembers,
+  space: SharedSpace,
+  { progress }: OpenOptions,
+): Promise<OpenEnsemble> {
+  const [anchor, ...others] = members.map(({ model }) => model);
+  if (anchor === undefined) throw new Error("no members are configured");
+  const files = await decoderGraph({
+    directory: concordPaths().graphs,
+    key: decoderHash(
+      space,
+      [anchor, ...others].map(({ info }) => info),
+    ),
+    label: "the shared decoder",
+    progress,
+    load: async () => {
+      const matrix = await buildDecoderMatrix(space, await anchorRows(members), await createOnnxProduct());
+      const { vocabularySize, dimension: width } = space;
+      return {
+        vocabularySize,
+        width,
+        bias: null,
+        rows: (first, count) => matrix.subarray(first * width, (first + count) * width),
+      };
+    },
+  });
+  const decoder = await createOnnxDecoder({ name: "the shared decoder", files });
+  return { ensemble: { members: [anchor, ...others], space, decoder }, close: () => decoder.close() };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

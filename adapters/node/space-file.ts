@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
+import type { ModelInfo } from "../../src/ports/language-model.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../../src/weights/float16.ts";
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from "../../src/weights/safetensors.ts";
+
+/** Raise it when the file's tensors or their meaning change: older files are then refused. */
+export const SPACE_VERSION = 1;
+
+const scoreSchema = z.object({
+  name: z.string(),
+  vocabulary: z.string(),
+  tokens: z.int(),
+  bytes: z.int(),
+  nats: z.number(),
+  bitsPerByte: z.number(),
+});
+
+/** How a shared space came about, kept with it. */
+const recordSchema = z.object({
+  version: z.int(),
+  dimension: z.int().positive(),
+  seed: z.int(),
+  eigenvalueFloor: z.number(),
+  /** The anchor first. */
+  members: z
+    .array(
+      z.object({
+        id: z.string(),
+        weightsHash: z.string(),
+        width: z.int().positive(),
+        weight: z.number().nonnegative(),
+      }),
+    )
+    .min(1),
+  corpus: z.object({
+    name: z.string(),
+    sha256: z.string(),
+    fitDocuments: z.int(),
+    fitTokens: z.int(),
+    chooseDocuments: z.int(),
+    choosePositions: z.int(),
+    reportDocuments: z.int(),
+  }),
+  /** Share of the weighted logit variance that the dimensions carry. */
+  explainedVariance: z.number(),
+  /** Measured on the report documents, which neither maps nor weights have seen. */
+  heldOut: z.array(scoreSchema),
+});
+
+export type SpaceRecord = z.infer<typeof recordSchema>;
+
+export interface SpaceFile {
+  readonly space: SharedSpace;
+  readonly record: SpaceRecord;
+}
+
+/** The space as it will be read back: its maps rounded to half precision. */
+export function asStored(space: SharedSpace, record: SpaceRecord): SharedSpace {
+  return spaceOf(tensorsOf(space), record);
+}
+
+/** What decides a space's decoder matrix, sha256 in hex: the factors, their centre and the weights they multiply. */
+export function decoderHash(space: SharedSpace, members: readonly ModelInfo[]): string {
+  const hash = createHash("sha256").update(space.decoderCentre);
+  for (const { factor } of space.members) hash.update(factor);
+  for (const { weightsHash } of members) hash.update(weightsHash);
+  return hash.digest("hex");
+}
+
+/** Writes a space beside its place and renames it, so that what has the name is whole. */
+export async function writeSpace(path: string, space: SharedSpace, record: SpaceRecord): Promise<void> {
+  const bytes = encodeSafetensors(tensorsOf(space), new Map([["concord", JSON.stringify(record)]]));
+  await mkdir(dirname(path), { recursive: true });
+  const aside = `${path}.${process.pid}.part`;
+  try {
+    const file = await open(aside, "w");
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
+  }
+}
+
+/** @throws Error when the file is not a shared space, or one of another version */
+export async function readSpace(path: string): Promise<SpaceFile> {
+  const bytes = await readFile(path);
+  try {
+    const { tensors, metadata } = decodeSafetensors(bytes);
+    const record = parseRecord(metadata.get("concord"));
+    return { space: spaceOf(tensors, record), record };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${path} is no usable map: ${reason}. Fit a new one: concord fit`, { cause: error });
+  }
+}
+
+/**
+ * A map belongs to exactly the weights it was fitted on.
+ * @throws Error naming the first member that differs
+ */
+export function checkMembers(path: string, record: SpaceRecord, members: readonly ModelInfo[]): void {
+  const expected = record.members.map(({ id, weightsHash }) => `${id} (sha256 ${weightsHash.slice(0, 12)}…)`);
+  const found = members.map(({ id, weightsHash }) => `${id} (sha256 ${weightsHash.slice(0, 12)}…)`);
+  if (expected.join() === found.join()) return;
+  throw new Error(
+    `${path} was fitted for ${expected.join(", ")}, but the members here are ${found.join(", ")}. ` +
+      "Fit a map for them: concord fit",
+  );
+}
+
+function parseRecord(text: string | undefined): SpaceRecord {
+  if (text === undefined) throw new Error("it has no fit record");
+  const json: unknown = JSON.parse(text);
+  const version = z.object({ version: z.int() }).parse(json).version;
+  if (version !== SPACE_VERSION) throw new Error(`expected version ${SPACE_VERSION}, got ${version}`);
+  return recordSchema.parse(json);
+}
+
+function tensorsOf(space: SharedSpace): Map<string, SafeTensor> {
+  const { dimension: k } = space;
+  const tensors = new Map<string, SafeTensor>([
+    ["decoder_centre", { dtype: "F32", shape: [k], data: space.decoderCentre }],
+  ]);
+  for (const { id, width, projection, offset, factor, tokenBias } of space.members) {
+    tensors.set(`${id}.projection`, { dtype: "F16", shape: [width, k], data: float32ToFloat16(projection) });
+    tensors.set(`${id}.factor`, { dtype: "F16", shape: [width, k], data: float32ToFloat16(factor) });
+    tensors.set(`${id}.offset`, { dtype: "F32", shape: [k], data: offset });
+    tensors.set(`${id}.token_bias`, { dtype: "F32", shape: [tokenBias.length], data: tokenBias });
+  }
+  return tensors;
+}
+
+function spaceOf(tensors: ReadonlyMap<string, SafeTensor>, record: SpaceRecord): SharedSpace {
+  const { dimension } = record;
+  const members = record.members.map(({ id, width, weight }): SharedMember => ({
+    id,
+    width,
+    weight,
+    projection: numbers(tensors, `${id}.projection`, [width, dimension]),
+    factor: numbers(tensors, `${id}.factor`, [width, dimension]),
+    offset: numbers(tensors, `${id}.offset`, [dimension]),
+    tokenBias: numbers(tensors, `${id}.token_bias`, [null]),
+  }));
+  return {
+    dimension,
+    vocabularySize: members[0]?.tokenBias.length ?? 0,
+    decoderCentre: numbers(tensors, "decoder_centre", [dimension]),
+    members,
+  };
+}
+
+/** A tensor as float32. @param shape null for any extent */
+function numbers(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  name: string,
+  shape: readonly (number | null)[],
+): Float32Array {
+  const tensor = tensors.get(name);
+  const fits =
+    tensor?.shape.length === shape.length &&
+    shape.every((extent, i) => extent === null || extent === tensor.shape[i]);
+  if (!fits || tensor.dtype === "I32") {
+    const wanted = shape.map((extent) => extent ?? "any").join(", ");
+    throw new Error(
+      `expected numbers ${name} (${wanted}), got ${tensor ? `(${tensor.shape.join(", ")})` : "none"}`,
+    );
+  }
+  const values = tensor.dtype === "F16" ? float16ToFloat32(tensor.data) : tensor.data;
+  if (!values.every(Number.isFinite)) throw new Error(`${name} holds numbers that are not finite`);
+  return values;
+}

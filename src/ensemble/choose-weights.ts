@@ -1,0 +1,144 @@
+import { fitPoolWeights } from "../alignment/pool-weights.ts";
+import { project, type SharedSpace } from "../alignment/shared-space.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { LanguageModel } from "../ports/language-model.ts";
+import type { Progress } from "../ports/progress.ts";
+import { logSumExp } from "../stats/distributions.ts";
+import type { AnchorRows } from "./anchor-rows.ts";
+import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
+import { partialBias } from "./partial-bias.ts";
+import type { MatrixProduct } from "./space-decoder.ts";
+import { createStateReading } from "./state-reading.ts";
+import { rowsOf } from "./token-reader.ts";
+
+export interface ChooseOptions {
+  readonly members: readonly [LanguageModel, ...LanguageModel[]];
+  readonly documents: readonly string[];
+  /** A space whose weights and biases for partial rows are still open. */
+  readonly space: SharedSpace;
+  readonly tables: readonly AnchorRows[];
+  /** E (V, k). */
+  readonly decoder: Float32Array;
+  readonly multiply: MatrixProduct;
+  readonly clock: Clock;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ChosenWeights {
+  readonly space: SharedSpace;
+  /** Positions they were chosen on. */
+  readonly positions: number;
+  /** Mean −ln p of the tokens under each member and under the pool, nats, on those positions. */
+  readonly memberNll: readonly number[];
+  readonly nll: number;
+}
+
+/** Logits of that many positions are held for every member: 120 MB each at V = 49,152. */
+const MOST_POSITIONS = 600;
+
+/** Chooses, on documents that the maps have not seen, each member's bias for partial rows and the pool's weights. */
+export async function chooseWeights(options: ChooseOptions): Promise<ChosenWeights> {
+  const { members, space, tables, progress } = options;
+  const positions = await readPositions(options);
+  progress.stage("choosing the weights", space.members.length, "steps");
+  const special = [...members[0].tokenizer.specialTokens];
+  const tokens = positions.map((position) => position.token);
+  const logits: Float32Array[][] = [];
+  const tokenBiases: Float32Array[] = [];
+  for (const [m, member] of space.members.entries()) {
+    const states = positions.map((position) => position.states[m] ?? new Float32Array(member.width));
+    const rows = await decodeStates(options, m, states);
+    const bias = biasOfPartialRows(rows, tokens, tables[m]?.partial ?? new Uint8Array(0));
+    tokenBiases.push(member.tokenBias.map((value, token) => value + (tables[m]?.partial[token] ? bias : 0)));
+    for (const row of rows) {
+      for (const [token, partial] of tables[m]?.partial.entries() ?? []) if (partial) row[token]! += bias;
+    }
+    logits.push(rows);
+    progress.update(m + 1);
+  }
+  for (let i = 0; i < positions.length; i++) normalisePosition(logits, i, special);
+  const pool = await fitPoolWeights(space.members.length, () =>
+    tokens.map((token, i) => ({ token, logits: logits.map((rows) => rows[i] ?? new Float32Array(0)) })),
+  );
+  progress.finish();
+  const chosen = space.members.map((member, m) =>
+    Object.assign({}, member, {
+      weight: pool.weights[m] ?? 0,
+      tokenBias: tokenBiases[m] ?? member.tokenBias,
+    }),
+  );
+  const { memberNll, nll } = pool;
+  return { space: { ...space, members: chosen }, positions: positions.length, memberNll, nll };
+}
+
+interface ChosenPosition {
+  readonly states: readonly Float32Array[];
+  readonly token: number;
+}
+
+/** Positions at which every member has a state, evenly over all documents. */
+async function readPositions(options: ChooseOptions): Promise<ChosenPosition[]> {
+  const { members, documents, clock, progress, signal } = options;
+  const found: ChosenPosition[] = [];
+  progress.stage("reading documents to choose on", documents.length, "steps");
+  for (const [i, text] of documents.entries()) {
+    const reading = createStateReading(members, { kind: "text", text }, clock);
+    try {
+      const positions = await reading.positions(signal);
+      for (const [at, states] of positions.entries()) {
+        const present = states.flatMap((state) => (state instanceof Float32Array ? [state.slice()] : []));
+        if (present.length === members.length)
+          found.push({ states: present, token: reading.prompt.tokens[at] ?? 0 });
+      }
+    } finally {
+      reading.close();
+    }
+    progress.update(i + 1);
+  }
+  progress.finish();
+  const step = Math.max(1, found.length / MOST_POSITIONS);
+  return Array.from(
+    { length: Math.min(MOST_POSITIONS, found.length) },
+    (_, i) => found[Math.floor(i * step)],
+  ).filter((position) => position !== undefined);
+}
+
+/** E z + β of one member's states, one row a position (V). */
+async function decodeStates(
+  { space, decoder, multiply }: ChooseOptions,
+  m: number,
+  states: readonly Float32Array[],
+): Promise<Float32Array[]> {
+  const width = space.members[m]?.width ?? 0;
+  const stacked = new Float32Array(states.length * width);
+  for (const [i, state] of states.entries()) stacked.set(state, i * width);
+  const logits = await multiply(project(space, m, stacked), decoder, space.dimension);
+  const rows = rowsOf(logits, states.length, space.vocabularySize);
+  const bias = space.members[m]?.tokenBias ?? new Float32Array(0);
+  for (const row of rows) for (let v = 0; v < row.length; v++) row[v]! += bias[v]!;
+  return rows;
+}
+
+function biasOfPartialRows(
+  rows: readonly Float32Array[],
+  tokens: readonly number[],
+  partial: Uint8Array,
+): number {
+  if (!partial.includes(1)) return 0;
+  const masked = (row: Float32Array, keep: number): Float32Array =>
+    row.map((logit, token) => (partial[token] === keep ? logit : -Infinity));
+  const logOdds = rows.map((row) => logSumExp(masked(row, 1)) - logSumExp(masked(row, 0)));
+  return partialBias(logOdds, tokens.filter((token) => partial[token] === 1).length);
+}
+
+function normalisePosition(
+  logits: readonly Float32Array[][],
+  position: number,
+  special: readonly number[],
+): void {
+  const [anchor, ...followers] = logits.map((rows) => rows[position]);
+  if (anchor === undefined) return;
+  const ends = normaliseAnchor(anchor, special);
+  for (const row of followers) if (row) normaliseFollower(row, special, ends);
+}

@@ -1,0 +1,134 @@
+import { createMoments, type Moments } from "../stats/moments.ts";
+import type { LanguageModel, HiddenStates } from "../ports/language-model.ts";
+import type { Progress } from "../ports/progress.ts";
+import type { Encoding } from "../ports/tokenizer.ts";
+import { rowsOf } from "./token-reader.ts";
+
+/** What a fit learns from reading documents with every member. */
+export interface CollectedStates {
+  /** Mean and covariance of each member's final states over its own tokens, without the document start. */
+  readonly moments: readonly Moments[];
+  /** How often each of the anchor's tokens came (V). */
+  readonly tokenCounts: Float64Array;
+  /** Tokens read by the anchor. */
+  readonly tokens: number;
+  /** Each member's residual streams at word ends that all members share; none when no taps were asked. */
+  readonly taps: readonly TappedStates[];
+}
+
+export interface TappedStates {
+  readonly layers: readonly number[];
+  /** Row-major (n, d) of each of `layers`; row i is the same place in the text for every member. */
+  readonly states: readonly Float32Array[];
+}
+
+export interface CollectOptions {
+  /** The anchor first. */
+  readonly members: readonly LanguageModel[];
+  readonly documents: readonly string[];
+  /** Layers of each member; empty for none. */
+  readonly taps: readonly (readonly number[])[];
+  /** The most places kept for the taps. */
+  readonly tappedPlaces: number;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A document is read up to this many tokens: later ones say little new and cost more. */
+const TOKENS_PER_DOCUMENT = 512;
+
+export async function collectStates(options: CollectOptions): Promise<CollectedStates> {
+  const { members, documents, progress, signal } = options;
+  const moments = members.map((member) => createMoments(member.info.width));
+  const tokenCounts = new Float64Array(members[0]?.tokenizer.vocabularySize ?? 0);
+  const tapped = options.taps.map((layers) => layers.map((): Float32Array[] => []));
+  let tokens = 0;
+  let places = 0;
+  progress.stage("reading the corpus", documents.length, "steps");
+  for (const [i, document] of documents.entries()) {
+    const readings = await Promise.all(
+      members.map((member, m) => readDocument(member, document, options.taps[m] ?? [], signal)),
+    );
+    readings.forEach(({ states }, m) => moments[m]?.add(states.hidden));
+    for (const token of readings[0]?.encoding.ids ?? []) tokenCounts[token] = (tokenCounts[token] ?? 0) + 1;
+    tokens += readings[0]?.states.rows ?? 0;
+    const shared = sharedWordEnds(
+      document,
+      readings.map((reading) => reading.encoding),
+    );
+    for (const ends of shared.slice(0, options.tappedPlaces - places)) {
+      ends.forEach((token, m) =>
+        keepTaps(tapped[m] ?? [], options.taps[m] ?? [], readings[m]?.states, token),
+      );
+      places++;
+    }
+    progress.update(i + 1);
+  }
+  progress.finish();
+  return {
+    moments: moments.map((moment) => moment.result()),
+    tokenCounts,
+    tokens,
+    taps: options.taps.map((layers, m) => ({ layers, states: (tapped[m] ?? []).map(joined) })),
+  };
+}
+
+interface DocumentReading {
+  readonly encoding: Encoding;
+  /** Row i is the state after token i. */
+  readonly states: HiddenStates;
+}
+
+async function readDocument(
+  member: LanguageModel,
+  document: string,
+  taps: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<DocumentReading> {
+  const whole = member.tokenizer.encode(document);
+  const ids = whole.ids.subarray(0, TOKENS_PER_DOCUMENT);
+  const sequence = member.openSequence();
+  try {
+    const fed = Int32Array.of(member.tokenizer.documentStart, ...ids);
+    const states = await sequence.append(fed, { rows: ids.length, taps, signal });
+    return { encoding: { ids, ends: whole.ends.subarray(0, ids.length) }, states };
+  } finally {
+    sequence.close();
+  }
+}
+
+/** For each place where a word ends and every member has a token's end: the index of that token in each member. */
+function sharedWordEnds(document: string, encodings: readonly Encoding[]): number[][] {
+  const bytes = new TextEncoder().encode(document);
+  const positions = encodings.map(({ ends }) => new Map(Array.from(ends, (end, token) => [end, token])));
+  return Array.from(encodings[0]?.ends ?? [])
+    .filter((end) => isSpace(bytes[end]) && !isSpace(bytes[end - 1]))
+    .map((end) => positions.flatMap((tokenAt) => tokenAt.get(end) ?? []))
+    .filter((tokens) => tokens.length === encodings.length);
+}
+
+/** The end of the text counts as one. */
+function isSpace(byte: number | undefined): boolean {
+  return byte === undefined || byte === 32 || byte === 10;
+}
+
+function keepTaps(
+  kept: Float32Array[][],
+  layers: readonly number[],
+  states: HiddenStates | undefined,
+  token: number,
+): void {
+  layers.forEach((layer, i) => {
+    const rows = states?.taps.get(layer);
+    if (states === undefined || rows === undefined) return;
+    const row = rowsOf(rows, states.rows, rows.length / states.rows)[token];
+    if (row) kept[i]?.push(row.slice());
+  });
+}
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const width = rows[0]?.length ?? 0;
+  const all = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => all.set(row, i * width));
+  return all;
+}
