@@ -2,6 +2,9 @@ import { type Matrix, matrixFrom } from "../linalg/matrix.ts";
 import { multiply } from "../linalg/product.ts";
 import type { JointSvd, SharedMaps } from "./joint-svd.ts";
 
+/** Rows whose double-precision sums stay in the cache while P streams past them. */
+const ROWS_AT_ONCE = 8;
+
 /** One member's way into the shared space and its part of the way out. */
 export interface SharedMember {
   readonly id: string;
@@ -76,13 +79,8 @@ export function project(space: SharedSpace, member: number, hidden: Float32Array
   const k = space.dimension;
   const sums = new Float64Array(rows * k);
   for (let r = 0; r < rows; r++) sums.set(offset, r * k);
-  // Four input features at a time and all rows in turn: P is read from memory once for all rows.
-  const whole = width - (width % 4);
-  for (let i = 0; i < whole; i += 4) {
-    for (let r = 0; r < rows; r++) addFourFeatures(sums, r * k, hidden, r * width + i, projection, i * k, k);
-  }
-  for (let i = whole; i < width; i++) {
-    for (let r = 0; r < rows; r++) addFeature(sums, r * k, hidden[r * width + i]!, projection, i * k, k);
+  for (let first = 0; first < rows; first += ROWS_AT_ONCE) {
+    addProjected(sums, hidden, projection, first, Math.min(rows, first + ROWS_AT_ONCE), width, k);
   }
   return Float32Array.from(sums);
 }
@@ -132,6 +130,26 @@ export function decoderRows(space: SharedSpace, rows: readonly Float32Array[]): 
     result[at] = sum;
   }
   return result;
+}
+
+/** sums += hidden P for the rows from `first` to before `end`. Each four rows of P are read once for all of these. */
+function addProjected(
+  sums: Float64Array,
+  hidden: Float32Array,
+  projection: Float32Array,
+  first: number,
+  end: number,
+  width: number,
+  k: number,
+): void {
+  const whole = width - (width % 4);
+  for (let i = 0; i < whole; i += 4) {
+    for (let r = first; r < end; r++)
+      addFourFeatures(sums, r * k, hidden, r * width + i, projection, i * k, k);
+  }
+  for (let i = whole; i < width; i++) {
+    for (let r = first; r < end; r++) addFeature(sums, r * k, hidden[r * width + i]!, projection, i * k, k);
+  }
 }
 
 function addFourFeatures(

@@ -29,22 +29,6 @@ export function matrixFrom(rows: number, columns: number, values: ArrayLike<numb
   return matrix;
 }
 
-/** I (n, n). */
-export function identity(n: number): Matrix {
-  const matrix = createMatrix(n, n);
-  for (let i = 0; i < n; i++) matrix.data[i * n + i] = 1;
-  return matrix;
-}
-
-/** Aᵀ: A (n, d) → (d, n). */
-export function transpose(a: Matrix): Matrix {
-  const result = createMatrix(a.columns, a.rows);
-  for (let i = 0; i < a.rows; i++) {
-    for (let j = 0; j < a.columns; j++) result.data[j * a.rows + i] = a.data[i * a.columns + j]!;
-  }
-  return result;
-}
-
 /** The first `count` columns of A (n, d) → (n, count). @throws RangeError when A has fewer */
 export function firstColumns(a: Matrix, count: number): Matrix {
   if (!(count >= 0 && count <= a.columns)) {

@@ -6,12 +6,12 @@ import {
   sharedMaps,
   tokenWeights,
 } from "../../src/alignment/joint-svd.ts";
-import { createMatrix, identity, type Matrix, matrixFrom } from "../../src/linalg/matrix.ts";
+import { createMatrix, type Matrix, matrixFrom } from "../../src/linalg/matrix.ts";
 import { multiply, multiplyNT } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { createMoments } from "../../src/stats/moments.ts";
 import golden from "../golden/alignment.json" with { type: "json" };
-import { largestDifference, normalMatrix } from "../linalg/planted.ts";
+import { identity, largestDifference, normalMatrix } from "../linalg/planted.ts";
 
 const VOCABULARY = 24;
 const WIDTHS = [4, 5];

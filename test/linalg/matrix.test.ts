@@ -1,27 +1,10 @@
 import { describe, expect, test } from "vitest";
-import {
-  createMatrix,
-  firstColumns,
-  identity,
-  matrixFrom,
-  rowBlock,
-  transpose,
-} from "../../src/linalg/matrix.ts";
+import { createMatrix, firstColumns, matrixFrom, rowBlock } from "../../src/linalg/matrix.ts";
 
 describe("matrix", () => {
   test("matrixFrom widens single precision row by row", () => {
     const a = matrixFrom(2, 3, Float32Array.of(1, 2, 3, 4, 5, 6));
     expect(a.data).toEqual(Float64Array.of(1, 2, 3, 4, 5, 6));
-  });
-
-  test("a transposed transpose is the matrix", () => {
-    const a = matrixFrom(2, 3, [1, 2, 3, 4, 5, 6]);
-    expect(transpose(a).data).toEqual(Float64Array.of(1, 4, 2, 5, 3, 6));
-    expect(transpose(transpose(a))).toEqual(a);
-  });
-
-  test("identity has ones on the diagonal only", () => {
-    expect(identity(2).data).toEqual(Float64Array.of(1, 0, 0, 1));
   });
 
   test("firstColumns copies and rowBlock is a view", () => {

@@ -2,6 +2,22 @@ import { createMatrix, type Matrix } from "../../src/linalg/matrix.ts";
 import type { Random } from "../../src/linalg/random.ts";
 import { symmetricEigen } from "../../src/linalg/symmetric-eigen.ts";
 
+/** I (n, n). */
+export function identity(n: number): Matrix {
+  const matrix = createMatrix(n, n);
+  for (let i = 0; i < n; i++) matrix.data[i * n + i] = 1;
+  return matrix;
+}
+
+/** Aᵀ: A (n, d) → (d, n). */
+export function transpose(a: Matrix): Matrix {
+  const result = createMatrix(a.columns, a.rows);
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.columns; j++) result.data[j * a.rows + i] = a.data[i * a.columns + j]!;
+  }
+  return result;
+}
+
 /** Independent standard normal entries (rows, columns). */
 export function normalMatrix(random: Random, rows: number, columns: number): Matrix {
   const matrix = createMatrix(rows, columns);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { createMatrix, matrixFrom, rowBlock, transpose, type Matrix } from "../../src/linalg/matrix.ts";
+import { createMatrix, matrixFrom, rowBlock, type Matrix } from "../../src/linalg/matrix.ts";
 import { addGram, multiply, multiplyNT, multiplyTN, rowGram } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import golden from "../golden/linalg.json" with { type: "json" };
-import { largestDifference, normalMatrix } from "./planted.ts";
+import { largestDifference, normalMatrix, transpose } from "./planted.ts";
 
 const a = matrixFrom(13, 9, golden.a);
 const b = matrixFrom(9, 11, golden.b);

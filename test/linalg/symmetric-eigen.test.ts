@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { createMatrix, identity, matrixFrom, type Matrix } from "../../src/linalg/matrix.ts";
+import { createMatrix, matrixFrom, type Matrix } from "../../src/linalg/matrix.ts";
 import { addGram, multiply, multiplyNT, multiplyTN } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { symmetricEigen } from "../../src/linalg/symmetric-eigen.ts";
 import { symmetricPower } from "../../src/linalg/symmetric-power.ts";
 import golden from "../golden/linalg.json" with { type: "json" };
-import { largestDifference, normalMatrix, rotation } from "./planted.ts";
+import { identity, largestDifference, normalMatrix, rotation } from "./planted.ts";
 
 /** V diag(values) Vᵀ, and VᵀV, against A and I. */
 function expectDecomposes(a: Matrix, tolerance: number): void {
