@@ -1,5 +1,5 @@
 import type { Metadata } from "./metadata.ts";
-import type { Step, VocabularyDefinition } from "./tokenizer-json.ts";
+import { tokenTypes, type Step, type VocabularyDefinition } from "./tokenizer-json.ts";
 
 /** GPT-2's way to cut text into words; here `\s` is Unicode's White_Space, as the library reads it. */
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -7,13 +7,18 @@ const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+
 /** The token that parts documents in the training text, so the one before a document's first token. */
 const DOCUMENT_START = "<|endoftext|>";
 
+const encoder = new TextEncoder();
+
 /**
  * Byte-level BPE as SmolLM2 has it: every numeral alone, then GPT-2's words, whose bytes are written as printable
  * characters. Bytes that no token holds (six control characters, lead bytes of unassigned planes and bytes that
  * UTF-8 never has) are left out before merging.
  * @throws Error on a pre-tokeniser other than `smollm`, or on a vocabulary without a document start
  */
-export function defineByteLevelVocabulary(metadata: Metadata): VocabularyDefinition {
+export function defineByteLevelVocabulary(
+  metadata: Metadata,
+  types: readonly number[],
+): VocabularyDefinition {
   const pre = metadata.string("tokenizer.ggml.pre");
   if (pre !== "smollm") {
     throw new Error(
@@ -40,7 +45,11 @@ export function defineByteLevelVocabulary(metadata: Metadata): VocabularyDefinit
     },
     mergeRank: null,
     documentStart,
-    bytes: (token) => Uint8Array.from(tokens[token] ?? "", (letter) => byteOf.get(letter) ?? 0),
+    bytes(token) {
+      const written = tokens[token] ?? "";
+      if (types[token] !== tokenTypes.normal) return encoder.encode(written);
+      return Uint8Array.from(written, (letter) => byteOf.get(letter) ?? 0);
+    },
     missingBytes: new Set(missing.map(([, byte]) => byte)),
   };
 }

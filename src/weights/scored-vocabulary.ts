@@ -56,12 +56,13 @@ export function defineScoredVocabulary(metadata: Metadata, types: readonly numbe
   };
 }
 
+/** The port promises that a text may be cut before white space. */
 function checkWordBeginnings(tokens: readonly string[]): void {
-  const reaching = new RegExp(BEFORE_WORD, "u");
+  const reaching = new RegExp(`${BEFORE_WORD}|\\S[\\t\\n]`, "u");
   const broken = tokens.find((token) => reaching.test(token));
   if (broken === undefined) return;
   throw new Error(
-    `tokenizer: expected spaces only at the beginning of a token, got ${JSON.stringify(broken)}`,
+    `tokenizer: expected white space only at the beginning of a token, got ${JSON.stringify(broken)}`,
   );
 }
 

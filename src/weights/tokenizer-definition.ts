@@ -69,7 +69,7 @@ export function defineTokenizer(metadata: Metadata): TokenizerDefinition {
 
 function defineVocabulary(metadata: Metadata, types: readonly number[]): VocabularyDefinition {
   const kind = metadata.string("tokenizer.ggml.model");
-  if (kind === "gpt2") return defineByteLevelVocabulary(metadata);
+  if (kind === "gpt2") return defineByteLevelVocabulary(metadata, types);
   if (kind === "llama") return defineScoredVocabulary(metadata, types);
   throw new Error(
     `tokenizer: expected tokenizer.ggml.model gpt2 (byte-level BPE) or llama (scored BPE), got "${kind}"; ` +

@@ -54,7 +54,7 @@ export interface VocabularyDefinition extends Pick<TokenizerJson, "normalizer" |
   /** For a file that gives scores in place of merges; `model.merges` is then empty. */
   readonly mergeRank: MergeRank | null;
   readonly documentStart: number;
-  /** The UTF-8 bytes a token of the model (none of the added ones) stands for. */
+  /** The UTF-8 bytes a token stands for; those of its written form for an added one. */
   bytes(token: number): Uint8Array;
   /** Bytes that no token holds; the tokenizer leaves them out. */
   readonly missingBytes: ReadonlySet<number>;

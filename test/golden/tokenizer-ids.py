@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 SEED = 20250301
 CONTROL, USER_DEFINED, BYTE = 3, 4, 6
 BLOCK = "\u2581"
+MODELS = {"smollm2": "smollm2-135m-instruct", "gemma3": "gemma-3-270m"}
 
 WRITTEN = [
     "", " ", "  ", "   ", " a", "a ", " a ", "  a", "   a", "a  b", "a   b", "a\tb", "a\t\tb", "\t", "\t\t\t a", "a \t b",
@@ -141,9 +142,14 @@ def main(smol_path, gemma_path, wikitext_path, reference_path):
     with open(wikitext_path, encoding="utf-8") as file:
         lines = [line[:140].rstrip("\n") for line in file if len(line) > 60]
     with open(reference_path, encoding="utf-8") as file:
-        prompts = [prompt["prompt"] for prompt in json.load(file)["prompts"]]
-    texts = list(dict.fromkeys(WRITTEN + prompts + lines[:: len(lines) // 60][:60] + random_texts(rng, 120)))
+        prompts = json.load(file)["prompts"]
+    texts = list(dict.fromkeys(WRITTEN + [prompt["prompt"] for prompt in prompts] + lines[:: len(lines) // 60][:60] + random_texts(rng, 120)))
     tokenizers = {"smollm2": smollm2(metadata(smol_path)), "gemma3": gemma3(metadata(gemma_path))}
+    for prompt in prompts:
+        for name, (tokenizer, _) in tokenizers.items():
+            ids = tokenizer.encode(prompt["prompt"], add_special_tokens=False).ids
+            # The reference reads Gemma's runs of spaces as single ones, which no Gemma tokenizer does.
+            assert ids == prompt[MODELS[name]]["token_ids"][1:] or (name == "gemma3" and "  " in prompt["prompt"])
     rows = []
     for text in texts:
         row = {"text": text}

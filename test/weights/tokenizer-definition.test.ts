@@ -70,6 +70,7 @@ describe("a scored vocabulary", () => {
   it("is refused when a token reaches over the beginning of a word", () => {
     const tokens = ["<unk>", "<s>", "</s>", "  ", "<0x41>", SPACE, "a", "b", `a${SPACE}`, `>${SPACE}</`];
     expect(() => scored({ "tokenizer.ggml.tokens": tokens })).toThrow(/"a▁"/);
+    expect(() => scored({ "tokenizer.ggml.tokens": tokens.with(8, "a\n") })).toThrow(/"a\\n"/);
   });
 
   it("is refused when scores are missing", () => {
