@@ -1,34 +1,50 @@
 import { createWorker } from "../../adapters/cloudflare/create-worker.ts";
-import type { AgreementLog } from "../../src/ports/agreement-log.ts";
-import type { Engine } from "../../src/ports/engine.ts";
-import { createScriptedEngine } from "../scripted-engine.ts";
+import { createEngine } from "../../src/ensemble/engine.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { systemClock } from "../../src/ports/clock.ts";
+import type { LanguageModel } from "../../src/ports/language-model.ts";
+import { createScriptedMember } from "../scripted-member.ts";
 
-/** The scripted engine, keeping the port's promise that the log has its rows before the end is told. */
-function createLoggingEngine(log: AgreementLog): Engine {
-  const scripted = createScriptedEngine();
+/** Two toy members of one width and vocabulary: their states are the shared ones, and the decoder is both heads' sum. */
+function createToyEnsemble(): Ensemble {
+  const anchor = createScriptedMember({ id: "first", seed: 1 });
+  const follower = createScriptedMember({ id: "second", seed: 2 });
+  const { width } = anchor.info;
+  const { vocabularySize } = anchor.tokenizer;
+  const identity = Float32Array.from({ length: width * width }, (_, at) => (at % (width + 1) === 0 ? 1 : 0));
+  const shared = ({ info }: LanguageModel) => ({
+    id: info.id,
+    width,
+    projection: identity,
+    offset: new Float32Array(width),
+    factor: identity,
+    tokenBias: new Float32Array(vocabularySize),
+    weight: 0.5,
+  });
   return {
-    models: () => scripted.models(),
-    async *answer(question) {
-      for await (const event of scripted.answer(question)) {
-        if (event.type === "end") {
-          await log.append({
-            requestId: question.requestId,
-            createdAt: Date.now(),
-            endpoint: question.endpoint,
-            model: question.model,
-            promptTokens: event.usage.promptTokens,
-            completionTokens: event.usage.completionTokens,
-            finishReason: event.finishReason,
-            latencyMs: 1,
-            firstTokenMs: 1,
-            report: event.report,
-            text: null,
-          });
-        }
-        yield event;
-      }
+    members: [anchor, follower],
+    space: {
+      dimension: width,
+      vocabularySize,
+      decoderCentre: new Float32Array(width),
+      members: [shared(anchor), shared(follower)],
+    },
+    decoder: {
+      width,
+      vocabularySize,
+      async decode(states, signal) {
+        const [own, other] = await Promise.all([
+          anchor.head.decode(states, signal),
+          follower.head.decode(states, signal),
+        ]);
+        return own.map((logit, at) => logit + (other[at] ?? 0));
+      },
     },
   };
 }
 
-export default createWorker({ openEngine: createLoggingEngine, readiness: () => ({ ready: true }) });
+export default createWorker({
+  openEngine: (log) =>
+    createEngine({ ensemble: createToyEnsemble(), log, clock: systemClock, keepText: false }),
+  readiness: () => ({ ready: true }),
+});

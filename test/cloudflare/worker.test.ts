@@ -8,6 +8,7 @@ const question = {
   model: "concord",
   messages: [{ role: "user", content: "Hi" }],
   max_tokens: 4,
+  temperature: 0,
 };
 
 function post(worker: Miniflare, path: string, body: object, headers: Record<string, string> = {}) {
@@ -76,20 +77,40 @@ describe("a Worker with members", () => {
   });
   afterAll(() => worker.dispose());
 
-  test("is ready and lists the ensemble first", async () => {
+  test("is ready and lists the ensemble before its members", async () => {
     expect((await worker.dispatchFetch("http://concord.test/readyz")).status).toBe(200);
     const response = await worker.dispatchFetch("http://concord.test/v1/models");
-    expect(await response.json()).toMatchObject({ data: [{ id: "concord" }, {}] });
+    expect(await response.json()).toMatchObject({
+      data: [{ id: "concord" }, { id: "first" }, { id: "second" }],
+    });
   });
 
-  test("answers, and the D1 log has the request, its members and its metrics", async () => {
+  test("fuses an answer, and the D1 log has the request, its members and its metrics", async () => {
     const response = await post(worker, "/v1/chat/completions", question);
     expect(response.status).toBe(200);
-    const answer = (await response.json()) as { readonly id: string; readonly concord: object };
+    const answer = (await response.json()) as { readonly id: string };
+    expect(answer).toMatchObject({ object: "chat.completion", usage: { completion_tokens: 4 } });
+
     const record = await createD1AgreementLog(database).find(answer.id);
-    expect(record).toMatchObject({ endpoint: "chat.completions", model: "concord", finishReason: "stop" });
-    expect(record?.report.members).toHaveLength(2);
-    expect(record?.report.agreement.jsDivergence).toBe(0.25);
+    expect(record).toMatchObject({
+      endpoint: "chat.completions",
+      model: "concord",
+      completionTokens: 4,
+      finishReason: "length",
+      report: {
+        members: [
+          { id: "first", weight: 0.5 },
+          { id: "second", weight: 0.5 },
+        ],
+      },
+      text: null,
+    });
+    const { agreement, members } = record?.report ?? {};
+    // The second member has no state inside a character: those positions are not compared.
+    const abstained = members?.[1]?.abstained?.positions ?? 0;
+    expect(agreement?.positions).toBe(4 - abstained);
+    expect(agreement?.jsDivergence).toBeGreaterThan(0);
+    expect(agreement?.jsDivergence).toBeLessThanOrEqual(Math.LN2);
   });
 
   test("streams an answer, and by its end the log has its rows", async () => {
