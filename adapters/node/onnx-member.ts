@@ -4,7 +4,7 @@ import type { Decoder, LanguageModel } from "../../src/ports/language-model.ts";
 import type { Tokenizer } from "../../src/ports/tokenizer.ts";
 import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
 import { createWorkerSequence } from "./worker-sequence.ts";
-import { openWorkerChannel, type WorkerChannel } from "./worker-channel.ts";
+import { openWorkerChannel, startModelWorker, type WorkerChannel } from "./worker-channel.ts";
 
 export interface OnnxMemberOptions {
   readonly id: string;
@@ -35,7 +35,10 @@ export interface OnnxDecoder extends Decoder {
 export async function createOnnxMember(options: OnnxMemberOptions): Promise<LanguageModel> {
   const { id, files, tokenizer, threads = defaultThreads() } = options;
   const { body, head, shape } = files;
-  const channel = await openWorkerChannel(id, { member: { body, shape }, head, threads });
+  const channel = await openWorkerChannel(
+    id,
+    startModelWorker(id, { member: { body, shape }, head, threads }),
+  );
   let sequences = 0;
   return {
     info: {
@@ -59,7 +62,10 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Lang
  */
 export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
   const { name, files, threads = defaultThreads() } = options;
-  const channel = await openWorkerChannel(name, { member: null, head: files.head, threads });
+  const channel = await openWorkerChannel(
+    name,
+    startModelWorker(name, { member: null, head: files.head, threads }),
+  );
   return { ...createWorkerDecoder(name, channel, files), close: () => channel.close() };
 }
 

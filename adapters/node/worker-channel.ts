@@ -27,13 +27,17 @@ interface Pending {
 /** The id under which the worker reports that it has started. */
 const START = 0;
 
+/** Starts the thread of one model. */
+export function startModelWorker(name: string, setup: WorkerSetup): Worker {
+  return new Worker(new URL("./member-worker.js", import.meta.url), { workerData: setup, name });
+}
+
 /**
- * Starts a worker and resolves once its graph is loaded.
+ * Resolves once the worker has loaded its graph.
  * @param name for error messages
  * @throws GatewayError members_lost when it ends before that
  */
-export async function openWorkerChannel(name: string, setup: WorkerSetup): Promise<WorkerChannel> {
-  const worker = new Worker(new URL("./member-worker.js", import.meta.url), { workerData: setup, name });
+export async function openWorkerChannel(name: string, worker: Worker): Promise<WorkerChannel> {
   const pending = new Map<number, Pending>();
   let nextId = START;
   let lost: GatewayError | null = null;
