@@ -15,8 +15,8 @@ const scoreSchema = z.object({
   vocabulary: z.string(),
   tokens: z.int(),
   bytes: z.int(),
-  nats: z.number(),
-  bitsPerByte: z.number(),
+  nats: z.number().nullable(),
+  bitsPerByte: z.number().nullable(),
 });
 
 /** How a shared space came about, kept with it. */

@@ -15,10 +15,10 @@ export interface TextScore {
   readonly vocabulary: string;
   readonly tokens: number;
   readonly bytes: number;
-  /** Sum of −log p over the tokens. */
-  readonly nats: number;
+  /** Sum of −log p over the tokens; null when it abstained at one of them. */
+  readonly nats: number | null;
   /** nats / (bytes · ln 2): comparable between vocabularies. */
-  readonly bitsPerByte: number;
+  readonly bitsPerByte: number | null;
 }
 
 /** Scores one text; one longer than the context is cut at line ends into windows. */
@@ -78,20 +78,19 @@ export async function evaluateTexts(
     tokens,
     bytes,
     nats,
-    bitsPerByte: nats / bytes / Math.LN2,
+    bitsPerByte: nats === null ? null : nats / bytes / Math.LN2,
   }));
 }
 
 interface Sum {
   readonly vocabulary: string;
   tokens: number;
-  nats: number;
+  nats: number | null;
 }
 
-/** A member that abstained at a position has no score over the whole text: its sum becomes NaN. */
 function add(sum: Sum, logprob: number | undefined): void {
   sum.tokens++;
-  sum.nats -= logprob ?? NaN;
+  sum.nats = sum.nats === null || logprob === undefined ? null : sum.nats - logprob;
 }
 
 /** log (1/m Σ_m p_m(token)) over the members present. */

@@ -9,24 +9,35 @@ export interface VocabularyMap {
 }
 
 /**
- * Maps by bytes: the member's token with the same bytes if there is one, else the first token of its canonical
- * encoding of the text, else, for a piece of a character, its token for the first byte.
+ * Maps by bytes: the member's token with the same bytes if there is one, the one its own encoding would use if there
+ * are several (a character's token and its byte token); else the first token of its canonical encoding of the text;
+ * else, for a piece of a character, its token for the first byte.
  */
 export function mapVocabulary(anchor: Tokenizer, member: Tokenizer): VocabularyMap {
-  const byBytes = new Map<string, number>();
-  for (let token = member.vocabularySize - 1; token >= 0; token--) {
-    if (!member.specialTokens.has(token)) byBytes.set(key(member.bytes(token)), token);
-  }
+  const byBytes = tokensByBytes(member);
   const tokens = new Int32Array(anchor.vocabularySize).fill(-1);
   const exact = new Uint8Array(anchor.vocabularySize);
   for (let token = 0; token < anchor.vocabularySize; token++) {
     if (anchor.specialTokens.has(token)) continue;
     const bytes = anchor.bytes(token);
-    const same = byBytes.get(key(bytes));
-    exact[token] = same === undefined ? 0 : 1;
-    tokens[token] = same ?? firstToken(member, bytes) ?? byBytes.get(key(bytes.subarray(0, 1))) ?? -1;
+    const same = byBytes.get(key(bytes)) ?? [];
+    const canonical = same.length === 1 ? same[0] : firstToken(member, bytes);
+    exact[token] = same.length > 0 ? 1 : 0;
+    tokens[token] = canonical ?? same[0] ?? byBytes.get(key(bytes.subarray(0, 1)))?.[0] ?? -1;
   }
   return { tokens, exact };
+}
+
+function tokensByBytes({ vocabularySize, specialTokens, bytes }: Tokenizer): Map<string, number[]> {
+  const byBytes = new Map<string, number[]>();
+  for (let token = 0; token < vocabularySize; token++) {
+    if (specialTokens.has(token)) continue;
+    const text = key(bytes(token));
+    const same = byBytes.get(text);
+    if (same) same.push(token);
+    else byBytes.set(text, [token]);
+  }
+  return byBytes;
 }
 
 /** Bytes as a string of the same length, to be a key. */

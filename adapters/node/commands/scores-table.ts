@@ -7,14 +7,18 @@ const columns: readonly Column<TextScore>[] = [
   { title: "tokens", cell: (score) => String(score.tokens), align: "right", expendable: 1 },
   {
     title: "nats/token",
-    cell: (score) => (score.nats / score.tokens).toFixed(4),
+    cell: (score) => fixed(score.nats === null ? null : score.nats / score.tokens),
     align: "right",
     expendable: 0,
   },
-  { title: "bits/byte", cell: (score) => score.bitsPerByte.toFixed(4), align: "right", expendable: 0 },
+  { title: "bits/byte", cell: (score) => fixed(score.bitsPerByte), align: "right", expendable: 0 },
 ];
 
 /** Scores as lines for a terminal of `width` characters. */
 export function scoreLines(scores: readonly TextScore[], width: number): string[] {
   return tableLines(columns, scores, width);
+}
+
+function fixed(value: number | null): string {
+  return value === null ? "–" : value.toFixed(4);
 }
