@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { MatrixProduct } from "../../src/ensemble/space-decoder.ts";
+import type { MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { buildProduct, PRODUCT_PORTS } from "../../src/weights/product.ts";
 
 /** Large float32 products on every core. They hold the thread while they run: for fits, not while answering. */

@@ -1,10 +1,10 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
 import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
-import { buildDecoderMatrix } from "../../src/ensemble/space-decoder.ts";
 import { decoderGraph } from "./graph-cache.ts";
 import { createOnnxDecoder } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
@@ -67,7 +67,12 @@ export async function joinMembers(
     label: "the shared decoder",
     progress,
     load: async () => {
-      const matrix = await buildDecoderMatrix(space, await anchorRows(members), await createOnnxProduct());
+      const tables = await anchorRows(members);
+      const matrix = await decoderMatrix(
+        space,
+        tables.map(({ rows }) => rows),
+        await createOnnxProduct(),
+      );
       const { vocabularySize, dimension: width } = space;
       return {
         vocabularySize,

@@ -1,4 +1,4 @@
-import { type Matrix, matrixFrom } from "../linalg/matrix.ts";
+import type { Matrix } from "../linalg/matrix.ts";
 import { multiply } from "../linalg/product.ts";
 import type { JointSvd, SharedMaps } from "./joint-svd.ts";
 
@@ -101,35 +101,6 @@ export function fusedTokenBias(space: SharedSpace, weights: readonly number[]): 
     weights,
     space.members.map(({ tokenBias }) => tokenBias),
   );
-}
-
-/**
- * Rows of the decoder E (count, k), from each member's decoder rows for the same tokens, U_m (count, d_m) in the order of
- * the space's members. Cost 2k Σd_m a row: about 30 s for 49,152 tokens at k = 1,024 and Σd = 1,216.
- * @throws RangeError when a member's rows are missing or not as many as the others'
- */
-export function decoderRows(space: SharedSpace, rows: readonly Float32Array[]): Float32Array {
-  const k = space.dimension;
-  if (rows.length !== space.members.length) {
-    throw new RangeError(`decoderRows: expected rows of ${space.members.length} members, got ${rows.length}`);
-  }
-  const parts = space.members.map(({ id, width, factor }, m): Matrix => {
-    const count = wholeRows(`decoderRows: ${id}`, rows[m]!, width);
-    return multiply(matrixFrom(count, width, rows[m]!), matrixFrom(width, k, factor));
-  });
-  const count = parts[0]!.rows;
-  if (parts.some((part) => part.rows !== count)) {
-    throw new RangeError(
-      `decoderRows: members gave ${parts.map((part) => part.rows).join(", ")} rows for the same tokens`,
-    );
-  }
-  const result = new Float32Array(count * k);
-  for (let at = 0; at < result.length; at++) {
-    let sum = -space.decoderCentre[at % k]!;
-    for (const part of parts) sum += part.data[at]!;
-    result[at] = sum;
-  }
-  return result;
 }
 
 /** sums += hidden P for the rows from `first` to before `end`. Each four rows of P are read once for all of these. */

@@ -1,3 +1,4 @@
+import type { MatrixProduct } from "../alignment/decoder-matrix.ts";
 import { fitPoolWeights } from "../alignment/pool-weights.ts";
 import { project, type SharedSpace } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -7,7 +8,6 @@ import { logSumExp } from "../stats/distributions.ts";
 import type { AnchorRows } from "./anchor-rows.ts";
 import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
 import { partialBias } from "./partial-bias.ts";
-import type { MatrixProduct } from "./space-decoder.ts";
 import { createStateReading } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
 

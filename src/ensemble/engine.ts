@@ -42,6 +42,7 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
       if (answerer === undefined) throw unknownModel(question.model, [...answerers.keys()]);
       const start = clock.monotonic();
       const createdAt = clock.now();
+      checkBias(question, answerer.vocabulary);
       const reading = answerer.open(question.prompt);
       try {
         const promptTokens = reading.prompt.tokens.length;
@@ -129,6 +130,18 @@ function roomFor(question: Question, promptTokens: number, contextLength: number
     );
   }
   return asked ?? room;
+}
+
+/** @throws GatewayError invalid_request for a token that the answering vocabulary lacks */
+function checkBias({ sampling, model }: Question, { tokenizer }: LanguageModel): void {
+  const wrong = [...sampling.logitBias.keys()].find((token) => token >= tokenizer.vocabularySize);
+  if (wrong === undefined) return;
+  const last = tokenizer.vocabularySize - 1;
+  throw new GatewayError(
+    "invalid_request",
+    `logit_bias: ${model} has token ids from 0 to ${last}, got ${wrong}`,
+    { param: "logit_bias" },
+  );
 }
 
 function unknownModel(model: string, known: readonly string[]): GatewayError {

@@ -1,3 +1,4 @@
+import { decoderMatrix, type MatrixProduct } from "../alignment/decoder-matrix.ts";
 import { explainedVariance, jointSvd, sharedMaps, tokenWeights } from "../alignment/joint-svd.ts";
 import { createSharedSpace, type SharedSpace } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -7,7 +8,6 @@ import { anchorRows, type FitMember } from "./anchor-rows.ts";
 import { chooseWeights } from "./choose-weights.ts";
 import { collectStates, type TappedStates } from "./collect-states.ts";
 import type { CorpusSplit } from "./corpus.ts";
-import { buildDecoderMatrix, type MatrixProduct } from "./space-decoder.ts";
 
 export interface FitOptions {
   /** The anchor first. */
@@ -81,7 +81,11 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     models.map((model) => model.info.id),
     models.map(() => 1 / models.length),
   );
-  const decoder = await buildDecoderMatrix(draft, tables, multiply);
+  const decoder = await decoderMatrix(
+    draft,
+    tables.map(({ rows }) => rows),
+    multiply,
+  );
   const chosen = await chooseWeights({
     members: models,
     documents: corpus.choose,

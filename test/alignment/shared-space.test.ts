@@ -1,14 +1,15 @@
 import { describe, expect, test } from "vitest";
+import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { jointSvd, sharedMaps } from "../../src/alignment/joint-svd.ts";
 import {
   createSharedSpace,
-  decoderRows,
   fuse,
   fusedTokenBias,
   project,
   type SharedSpace,
 } from "../../src/alignment/shared-space.ts";
-import { rowBlock } from "../../src/linalg/matrix.ts";
+import { matrixFrom, rowBlock } from "../../src/linalg/matrix.ts";
+import { multiplyNT } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { createMoments } from "../../src/stats/moments.ts";
 import { largestDifference, normalMatrix } from "../linalg/planted.ts";
@@ -49,9 +50,14 @@ function exactPool(weights: readonly number[], hidden: readonly Float32Array[]):
   return centred(logits);
 }
 
+const multiply: MatrixProduct = async (a, b, depth) =>
+  Float32Array.from(
+    multiplyNT(matrixFrom(a.length / depth, depth, a), matrixFrom(b.length / depth, depth, b)).data,
+  );
+
 /** E z + Σ w_m β_m, less its mean over the tokens. */
-function decode(shared: SharedSpace, z: Float32Array, weights: readonly number[]): number[] {
-  const e = decoderRows(shared, single);
+async function decode(shared: SharedSpace, z: Float32Array, weights: readonly number[]): Promise<number[]> {
+  const e = await decoderMatrix(shared, single, multiply);
   const bias = fusedTokenBias(shared, weights);
   const logits = Array.from({ length: VOCABULARY }, (_, t) =>
     z.reduce((sum, value, j) => sum + value * e[t * shared.dimension + j]!, bias[t]!),
@@ -69,23 +75,23 @@ const hidden = WIDTHS.map((width, m) => Float32Array.from(states[m]!.data.subarr
 describe("a shared space of full rank", () => {
   const full = space(16);
 
-  test("decodes each member's state to its own logits", () => {
+  test("decodes each member's state to its own logits", async () => {
     for (const m of [0, 1, 2]) {
       const alone = [0, 0, 0];
       alone[m] = 1;
-      const decoded = decode(full, project(full, m, hidden[m]!), alone);
+      const decoded = await decode(full, project(full, m, hidden[m]!), alone);
       expect(largestDifference(decoded, exactPool(alone, hidden))).toBeLessThan(1e-4);
     }
   });
 
-  test("decodes the fused state to the log-linear pool, with any member abstaining", () => {
+  test("decodes the fused state to the log-linear pool, with any member abstaining", async () => {
     const z = hidden.map((state, m) => project(full, m, state));
     for (const weights of [
       [0.3, 0.5, 0.2],
       [0.6, 0, 0.7],
       [0, 0, 0],
     ]) {
-      const decoded = decode(full, fuse(weights, z), weights);
+      const decoded = await decode(full, fuse(weights, z), weights);
       expect(largestDifference(decoded, exactPool(weights, hidden))).toBeLessThan(1e-4);
     }
   });
@@ -117,7 +123,7 @@ describe("a shared space", () => {
     );
   });
 
-  test("what does not fit is refused by name", () => {
+  test("what does not fit is refused by name", async () => {
     expect(() => project(small, 3, new Float32Array(3))).toThrow("project: no member 3, the space has 3");
     expect(() => project(small, 1, new Float32Array(8))).toThrow(
       "project: b: 8 numbers are no whole rows of width 7",
@@ -126,9 +132,6 @@ describe("a shared space", () => {
       "fuse: 1 weights do not fit arrays of (2, 3)",
     );
     expect(() => fusedTokenBias(small, [1])).toThrow("fusedTokenBias: 1 weights");
-    expect(() => decoderRows(small, [])).toThrow("expected rows of 3 members, got 0");
-    expect(() =>
-      decoderRows(small, [new Float32Array(6), new Float32Array(14), new Float32Array(3)]),
-    ).toThrow("members gave 1, 2, 1 rows for the same tokens");
+    await expect(decoderMatrix(small, [], multiply)).rejects.toThrow("expected 70 rows of member a, got 0");
   });
 });

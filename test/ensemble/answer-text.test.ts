@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createAnswerText } from "../../src/ensemble/answer-text.ts";
 import { createUtf8Stream } from "../../src/ensemble/utf8-stream.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createSampler, topTokens } from "../../src/ensemble/sampler.ts";
 import { createRandom } from "../../src/linalg/random.ts";
@@ -31,6 +31,12 @@ function frequencies(
     counts[token] = (counts[token] ?? 0) + 1 / draws;
   }
   return counts;
+}
+
+/** Fifty tokens drawn one after the other. */
+function draw(seed: number): number[] {
+  const sampler = createSampler(plain, [], createRandom(seed).next);
+  return Array.from({ length: 50 }, () => sampler.draw(half));
 }
 
 function expectClose(actual: number[], expected: number[]): void {
@@ -96,10 +102,6 @@ describe("sampler", () => {
   });
 
   it("the same seed draws the same tokens", () => {
-    const draw = (seed: number): number[] => {
-      const sampler = createSampler(plain, [], createRandom(seed).next);
-      return Array.from({ length: 50 }, () => sampler.draw(half));
-    };
     expect(draw(3)).toEqual(draw(3));
     expect(draw(3)).not.toEqual(draw(4));
   });
