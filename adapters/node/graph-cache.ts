@@ -110,8 +110,14 @@ export async function decoderGraph(options: DecoderGraphOptions): Promise<HeadFi
   await buildOnce(folder, async (target) => {
     const decoder = await options.load();
     const { width, vocabularySize } = decoder;
-    progress.stage(`building ${label}`, vocabularySize * width, "bytes");
-    const graph = await withExternalData(target, (sink) => buildLinearDecoder(decoder, WEIGHTS, sink));
+    progress.stage(`building ${label}`, vocabularySize, "steps");
+    const rows = (first: number, count: number): Float32Array => {
+      progress.update(first);
+      return decoder.rows(first, count);
+    };
+    const graph = await withExternalData(target, (sink) =>
+      buildLinearDecoder({ ...decoder, rows }, WEIGHTS, sink),
+    );
     await writeFile(join(target, HEAD), graph);
     await writeFile(join(target, SHAPE), JSON.stringify({ width, vocabularySize }));
     progress.finish();

@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
+import { computeWithin } from "./compute-gate.ts";
 import { createKvCache, type KvCache } from "./kv-cache.ts";
 import type {
   AppendRequest,
@@ -26,6 +27,8 @@ function openSession(path: string): Promise<InferenceSession> {
     intraOpNumThreads: setup.threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
+    // Plans are remembered for each shape of the inputs, and the shapes here never stop changing.
+    enableMemPattern: false,
     // Idle threads that spin would take the cores from the other members.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
@@ -80,7 +83,9 @@ async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
   return { logits: logits?.data as Float32Array<ArrayBuffer> };
 }
 
-const member = setup.member === null ? null : await openMember(setup.member.body, setup.member.shape);
+const { member: files } = setup;
+const member =
+  files === null ? null : await computeWithin(setup.gate, () => openMember(files.body, files.shape));
 
 async function answer(request: AppendRequest | DecodeRequest): Promise<AppendResult | DecodeResult> {
   if (request.kind === "decode") return decode(request);
@@ -96,7 +101,7 @@ async function handle(message: ToWorker): Promise<void> {
   if ("id" in message) {
     const { id } = message;
     try {
-      const result = await answer(message.request);
+      const result = await computeWithin(setup.gate, () => answer(message.request));
       const arrays = "logits" in result ? [result.logits] : [result.hidden, ...result.taps];
       send(
         { kind: "result", id, result },

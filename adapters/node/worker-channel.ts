@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../src/ports/gateway-error.ts";
+import { closeGate, createComputeGate } from "./compute-gate.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -7,6 +8,7 @@ import type {
   DecodeResult,
   FromWorker,
   ToWorker,
+  WorkerOptions,
   WorkerSetup,
 } from "./worker-messages.ts";
 
@@ -27,9 +29,18 @@ interface Pending {
 /** The id under which the worker reports that it has started. */
 const START = 0;
 
+/** The longest computation: loading a large graph on a busy machine. */
+const PATIENCE_MS = 10_000;
+
 /** Starts the thread of one model. */
-export function startModelWorker(name: string, setup: WorkerSetup): Worker {
-  return new Worker(new URL("./member-worker.js", import.meta.url), { workerData: setup, name });
+export function startModelWorker(name: string, options: WorkerOptions): Worker {
+  const gate = createComputeGate();
+  const setup: WorkerSetup = { ...options, gate };
+  const worker = new Worker(new URL("./member-worker.js", import.meta.url), { workerData: setup, name });
+  const finishComputing = (): void => closeGate(gate, PATIENCE_MS);
+  process.once("exit", finishComputing);
+  worker.once("exit", () => process.off("exit", finishComputing));
+  return worker;
 }
 
 /**

@@ -1,13 +1,19 @@
 import type { ModelShape } from "../../src/weights/model-shape.ts";
+import type { ComputeGate } from "./compute-gate.ts";
 
-/** What a worker is started with. */
-export interface WorkerSetup {
+/** What a worker is to run. */
+export interface WorkerOptions {
   /** The member's graph and sizes; null for a worker that only decodes. */
   readonly member: { readonly body: string; readonly shape: ModelShape } | null;
   /** Head graph, loaded when first asked. */
   readonly head: string;
   /** Threads that one operator may use. */
   readonly threads: number;
+}
+
+/** What a worker is started with. */
+export interface WorkerSetup extends WorkerOptions {
+  readonly gate: ComputeGate;
 }
 
 /** Reads `tokens` at position `start` of a sequence, which holds at least that many tokens. */
