@@ -15,11 +15,12 @@ import { createMoments } from "../stats/moments.ts";
  * and a softmax does not see the last term, which is one number for all tokens.
  *
  * The stack M = [a_1 Ū_1 C_1^½ … a_m Ū_m C_m^½] (V, Σd) says how much each direction of each (whitened) state moves each
- * token's logit. Its best approximation of rank k, tokens weighted by D, is M ≈ E vᵀ with v (Σd, k) the leading
- * eigenvectors of MᵀDM and E = M v. Cut into the members' rows v_m (d_m, k):
- *   decoder     E = Σ_m Ū_m S_m,          S_m = a_m C_m^½ v_m        (d_m, k)
- *   projection  z_m = P_mᵀ (h_m − μ_m),   P_m = (1/a_m) C_m^−½ v_m   (d_m, k)
- *   E z_m ≈ Ū_m x, because E v_mᵀ ≈ a_m Ū_m C_m^½.
+ * token's logit. Its best approximation of rank k, tokens weighted by D, is M ≈ M v vᵀ with v (Σd, k) the leading
+ * eigenvectors of MᵀDM and λ (k) their eigenvalues. Cut into the members' rows v_m (d_m, k):
+ *   decoder     E = Σ_m Ū_m S_m = M v λ^−½,   S_m = a_m C_m^½ v_m λ^−½        (d_m, k)
+ *   projection  z_m = P_mᵀ (h_m − μ_m),       P_m = (1/a_m) C_m^−½ v_m λ^½    (d_m, k)
+ *   E z_m ≈ Ū_m x, because M v v_mᵀ ≈ a_m Ū_m C_m^½.
+ * EᵀDE = I: distances and angles between shared states are those between the logits they decode to, tokens weighted by D.
  * At k = Σd, v vᵀ = I and the last line is an equality, whatever the scales a_m and the floor under C's eigenvalues: each
  * member's distribution survives exactly, and Σ w_m z_m with the bias Σ w_m β_m decodes to the log-linear pool Σ w_m l_m.
  * The scales only say whose logits the k dimensions should serve first.
@@ -135,15 +136,25 @@ export function sharedMaps(svd: JointSvd, dimension: number): SharedMaps {
     throw new RangeError(`sharedMaps: expected a dimension from 1 to ${svd.vectors.rows}, got ${dimension}`);
   }
   const leading = firstColumns(svd.vectors, dimension);
+  // Dimensions that carry nothing would be blown up without end; the floor leaves them small.
+  const floor = 1e-12 * svd.eigenvalues[0]!;
+  const roots = svd.eigenvalues.map((value) => Math.sqrt(Math.max(value, floor)));
   const decoderCentre = new Float64Array(dimension);
   let start = 0;
   const members = svd.members.map(({ scale, root, inverseRoot, meanRow }) => {
     const v = rowBlock(leading, start, root.rows);
     start += root.rows;
-    const factor = scaled(multiply(root, v), scale);
+    const factor = scaled(
+      scaledColumns(multiply(root, v), (j) => 1 / roots[j]!),
+      scale,
+    );
     const centre = multiplyTN(factor, { rows: meanRow.length, columns: 1, data: meanRow });
     for (let j = 0; j < dimension; j++) decoderCentre[j] = decoderCentre[j]! + centre.data[j]!;
-    return { projection: scaled(multiply(inverseRoot, v), 1 / scale), factor };
+    const projection = scaled(
+      scaledColumns(multiply(inverseRoot, v), (j) => roots[j]!),
+      1 / scale,
+    );
+    return { projection, factor };
   });
   return { dimension, decoderCentre, members };
 }
@@ -245,6 +256,10 @@ function cut(a: Matrix, row: number, rows: number, column: number, columns: numb
     result.data.set(a.data.subarray(at, at + columns), i * columns);
   }
   return result;
+}
+
+function scaledColumns(a: Matrix, factor: (column: number) => number): Matrix {
+  return { ...a, data: a.data.map((x, at) => x * factor(at % a.columns)) };
 }
 
 function scaled(a: Matrix, factor: number): Matrix {

@@ -117,14 +117,16 @@ describe("jointSvd", () => {
     expect([...explained]).toEqual([...explained].sort((a, b) => a - b));
     expect(explained.at(-1)).toBeCloseTo(1, 12);
     const total = svd.eigenvalues.reduce((sum, value) => sum + value, 0);
-    // E itself carries the leading eigenvalues as its weighted column variances.
+    // E's columns have weighted variance 1; λ gives them back their own.
     const e = decoder(sharedMaps(svd, 4));
     let carried = 0;
-    for (let i = 0; i < e.data.length; i++) carried += weights[Math.floor(i / 4)]! * e.data[i]! ** 2;
+    for (let i = 0; i < e.data.length; i++) {
+      carried += weights[Math.floor(i / 4)]! * svd.eigenvalues[i % 4]! * e.data[i]! ** 2;
+    }
     expect(carried / total).toBeCloseTo(explained[3]!, 11);
   });
 
-  test("E's weighted columns are orthogonal and centred", () => {
+  test("E's weighted columns are orthonormal and centred", () => {
     const maps = sharedMaps(jointSvd([member(0, 1), member(1, 1)], weights), 5);
     const e = decoder(maps);
     const weighted = { ...e, data: e.data.map((value, i) => Math.sqrt(weights[Math.floor(i / 5)]!) * value) };
@@ -132,10 +134,10 @@ describe("jointSvd", () => {
       let mean = 0;
       for (let t = 0; t < VOCABULARY; t++) mean += weights[t]! * e.data[t * 5 + a]!;
       expect(Math.abs(mean)).toBeLessThan(1e-12);
-      for (let b = 0; b < a; b++) {
+      for (let b = 0; b <= a; b++) {
         let product = 0;
         for (let t = 0; t < VOCABULARY; t++) product += weighted.data[t * 5 + a]! * weighted.data[t * 5 + b]!;
-        expect(Math.abs(product)).toBeLessThan(1e-11);
+        expect(Math.abs(product - (a === b ? 1 : 0))).toBeLessThan(1e-11);
       }
     }
   });
