@@ -8,6 +8,7 @@ import { registerFitCommand } from "./commands/fit.ts";
 import { registerLogCommands } from "./commands/log.ts";
 import { registerModelsCommands } from "./commands/models.ts";
 import { registerServeCommand } from "./commands/serve.ts";
+import { interruptedWith } from "./interruption.ts";
 
 const { version, description } = z
   .object({ version: z.string(), description: z.string() })
@@ -44,6 +45,8 @@ registerLogCommands(program);
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${pc.red("error:")} ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  const interrupted = interruptedWith();
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(interrupted === null ? `${pc.red("error:")} ${message}\n` : "interrupted\n");
+  process.exitCode = interrupted ?? 1;
 }

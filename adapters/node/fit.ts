@@ -39,7 +39,7 @@ const TAPPED_PLACES = 1500;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
-  const { corpus, output, dimension, seed, eigenvalueFloor, progress, signal } = request;
+  const { corpus, output, dimension, seed, eigenvalueFloor, progress } = request;
   const bytes = await readFile(corpus);
   const split = splitCorpus(bytes.toString("utf8"), seed);
   const opened = await openMembers(request);
@@ -55,7 +55,6 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       multiply: await createOnnxProduct(),
       clock: systemClock,
       progress,
-      signal,
     });
     const record: SpaceRecord = {
       version: SPACE_VERSION,
@@ -82,7 +81,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
     };
     const joined = await joinMembers(opened, asStored(fit.space, record), request);
     try {
-      const options = { clock: systemClock, progress, signal };
+      const options = { clock: systemClock, progress };
       record.heldOut.push(...(await evaluateTexts(joined.ensemble, split.report, options)));
     } finally {
       await joined.close();

@@ -22,7 +22,6 @@ export interface ChooseOptions {
   readonly multiply: MatrixProduct;
   readonly clock: Clock;
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ChosenWeights {
@@ -79,13 +78,13 @@ interface ChosenPosition {
 
 /** Positions at which every member has a state, evenly over all documents. */
 async function readPositions(options: ChooseOptions): Promise<ChosenPosition[]> {
-  const { members, documents, clock, progress, signal } = options;
+  const { members, documents, clock, progress } = options;
   const found: ChosenPosition[] = [];
   progress.stage("reading documents to choose on", documents.length, "steps");
   for (const [i, text] of documents.entries()) {
     const reading = createStateReading(members, { kind: "text", text }, clock);
     try {
-      const positions = await reading.positions(signal);
+      const positions = await reading.positions();
       for (const [at, states] of positions.entries()) {
         const present = states.flatMap((state) => (state instanceof Float32Array ? [state.slice()] : []));
         if (present.length === members.length)

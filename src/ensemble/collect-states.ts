@@ -31,14 +31,13 @@ export interface CollectOptions {
   /** The most places kept for the taps. */
   readonly tappedPlaces: number;
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** A document is read up to this many tokens: later ones say little new and cost more. */
 const TOKENS_PER_DOCUMENT = 512;
 
 export async function collectStates(options: CollectOptions): Promise<CollectedStates> {
-  const { members, documents, progress, signal } = options;
+  const { members, documents, progress } = options;
   const moments = members.map((member) => createMoments(member.info.width));
   const tokenCounts = new Float64Array(members[0]?.tokenizer.vocabularySize ?? 0);
   const tapped = options.taps.map((layers) => layers.map((): Float32Array[] => []));
@@ -47,7 +46,7 @@ export async function collectStates(options: CollectOptions): Promise<CollectedS
   progress.stage("reading the corpus", documents.length, "steps");
   for (const [i, document] of documents.entries()) {
     const readings = await Promise.all(
-      members.map((member, m) => readDocument(member, document, options.taps[m] ?? [], signal)),
+      members.map((member, m) => readDocument(member, document, options.taps[m] ?? [])),
     );
     readings.forEach(({ states }, m) => moments[m]?.add(states.hidden));
     for (const token of readings[0]?.encoding.ids ?? []) tokenCounts[token] = (tokenCounts[token] ?? 0) + 1;
@@ -83,14 +82,13 @@ async function readDocument(
   member: LanguageModel,
   document: string,
   taps: readonly number[],
-  signal: AbortSignal | undefined,
 ): Promise<DocumentReading> {
   const whole = member.tokenizer.encode(document);
   const ids = whole.ids.subarray(0, TOKENS_PER_DOCUMENT);
   const sequence = member.openSequence();
   try {
     const fed = Int32Array.of(member.tokenizer.documentStart, ...ids);
-    const states = await sequence.append(fed, { rows: ids.length, taps, signal });
+    const states = await sequence.append(fed, { rows: ids.length, taps });
     return { encoding: { ids, ends: whole.ends.subarray(0, ids.length) }, states };
   } finally {
     sequence.close();

@@ -33,7 +33,6 @@ export function evaluateText(
 export interface EvaluateOptions {
   readonly clock: Clock;
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -43,7 +42,7 @@ export interface EvaluateOptions {
 export async function evaluateTexts(
   ensemble: Ensemble,
   texts: readonly string[],
-  { clock, progress, signal }: EvaluateOptions,
+  { clock, progress }: EvaluateOptions,
 ): Promise<TextScore[]> {
   const anchor = ensemble.members[0].info.id;
   const sums = new Map<string, Sum>();
@@ -57,12 +56,12 @@ export async function evaluateTexts(
     const own = sumOf(member.info.id, member.info.id);
     await overTexts(texts, `${member.info.id} alone`, progress, async (window) => {
       const reading = createSingleReading(member, window, clock);
-      await overTokens(reading, signal, ({ logprobs }, token) => add(own, logprobs[token]));
+      await overTokens(reading, ({ logprobs }, token) => add(own, logprobs[token]));
     });
   }
   await overTexts(texts, "the ensemble", progress, async (window) => {
     const reading = createFusedReading(ensemble, window, clock);
-    await overTokens(reading, signal, (prediction, token) => {
+    await overTokens(reading, (prediction, token) => {
       ensemble.members.forEach((member, m) => {
         const through = sumOf(`${member.info.id} through the shared space`, anchor);
         add(through, prediction.members[m]?.logprobs?.[token]);
@@ -117,13 +116,11 @@ async function overTexts(
 
 async function overTokens(
   reading: Reading,
-  signal: AbortSignal | undefined,
   visit: (prediction: Prediction, token: number) => void,
 ): Promise<void> {
   try {
     let position = 0;
-    for await (const prediction of reading.score(signal))
-      visit(prediction, reading.prompt.tokens[position++] ?? 0);
+    for await (const prediction of reading.score()) visit(prediction, reading.prompt.tokens[position++] ?? 0);
   } finally {
     reading.close();
   }

@@ -24,7 +24,6 @@ export interface FitOptions {
   readonly multiply: MatrixProduct;
   readonly clock: Clock;
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Fit {
@@ -44,7 +43,7 @@ export interface Fit {
  * documents. The report documents are not touched.
  */
 export async function fitSpace(options: FitOptions): Promise<Fit> {
-  const { members, corpus, dimension, progress, multiply, clock, signal } = options;
+  const { members, corpus, dimension, progress, multiply, clock } = options;
   const models: [LanguageModel, ...LanguageModel[]] = [
     members[0].model,
     ...members.slice(1).map((member) => member.model),
@@ -55,7 +54,6 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     taps: options.taps,
     tappedPlaces: options.tappedPlaces,
     progress,
-    signal,
   });
   const tables = await anchorRows(members);
   const svd = jointSvd(
@@ -74,7 +72,6 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     tokenWeights(withEnds(collected.tokenCounts, models[0].tokenizer.endTokens, corpus.fit.length)),
     { eigenvalueFloor: options.eigenvalueFloor, progress },
   );
-  signal?.throwIfAborted();
   const draft = createSharedSpace(
     svd,
     sharedMaps(svd, dimension),
@@ -95,7 +92,6 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     multiply,
     clock,
     progress,
-    signal,
   });
   return {
     space: chosen.space,

@@ -3,7 +3,6 @@ import { InvalidArgumentError, type Command } from "commander";
 import pc from "picocolors";
 import { ENSEMBLE_ID } from "../../../src/ensemble/engine.ts";
 import type { AnswerReport, Engine } from "../../../src/ports/engine.ts";
-import { interruption } from "../interruption.ts";
 import { openEngine } from "../open-engine.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
@@ -32,22 +31,16 @@ export function registerAskCommand(program: Command): void {
       '\nExample:\n  concord ask "Name three rivers in France." --temperature 0.7 --seed 1',
     )
     .action(async (question: string, options: AskOptions) => {
-      const signal = interruption();
-      const engine = await openEngine({ progress: createProgressBar(), signal, keepText: false });
+      const engine = await openEngine({ progress: createProgressBar(), keepText: false });
       try {
-        await ask(engine, question, options, signal);
+        await ask(engine, question, options);
       } finally {
         await engine.close();
       }
     });
 }
 
-async function ask(
-  engine: Engine,
-  question: string,
-  options: AskOptions,
-  signal: AbortSignal,
-): Promise<void> {
+async function ask(engine: Engine, question: string, options: AskOptions): Promise<void> {
   const messages = [
     ...(options.system === undefined ? [] : [{ role: "system" as const, content: options.system }]),
     { role: "user" as const, content: question },
@@ -71,7 +64,6 @@ async function ask(
     },
     topLogprobs: null,
     echo: false,
-    signal,
   });
   let text = "";
   for await (const event of events) {

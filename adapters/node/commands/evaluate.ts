@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { evaluateText } from "../../../src/ensemble/evaluate-text.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
-import { interruption } from "../interruption.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
@@ -17,13 +16,12 @@ export function registerEvaluateCommands(program: Command): void {
     .option("--json", "print JSON instead of a table")
     .addHelpText("after", "\nExample:\n  concord evaluate text article.txt")
     .action(async (file: string, options: { readonly json?: true }) => {
-      const signal = interruption();
       const text = await readFile(file, "utf8");
       if (text === "") throw new Error(`${file}: expected a text, got an empty file`);
       const progress = createProgressBar();
-      const { ensemble, close } = await openEnsemble({ progress, signal });
+      const { ensemble, close } = await openEnsemble({ progress });
       try {
-        const scores = await evaluateText(ensemble, text, { clock: systemClock, progress, signal });
+        const scores = await evaluateText(ensemble, text, { clock: systemClock, progress });
         const lines = options.json
           ? [JSON.stringify(scores, null, 2)]
           : [

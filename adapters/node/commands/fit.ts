@@ -5,7 +5,6 @@ import pc from "picocolors";
 import { ckaHeatMap, ckaTable } from "../../../src/alignment/cka-report.ts";
 import { compareLayers } from "../compare-layers.ts";
 import { DEFAULT_CORPUS, fitToFile, type FitOutcome } from "../fit.ts";
-import { interruption } from "../interruption.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
@@ -60,7 +59,6 @@ export function registerFitCommand(program: Command): void {
         eigenvalueFloor: options.eigenvalueFloor,
         report: options.report !== undefined,
         progress: createProgressBar(),
-        signal: interruption(),
       });
       if (options.json) process.stdout.write(`${JSON.stringify(outcome.record, null, 2)}\n`);
       else process.stdout.write(`${summary(outcome, output).join("\n")}\n`);
