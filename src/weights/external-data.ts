@@ -1,4 +1,4 @@
-import type { ElementType } from "./onnx-graph.ts";
+export type ElementType = "float32" | "uint8" | "int32" | "int64";
 
 /** Takes the bytes of the external data file in order. The bytes may be reused by the caller once the promise resolves. */
 export type ByteSink = (bytes: Uint8Array) => Promise<void>;

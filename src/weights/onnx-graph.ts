@@ -1,10 +1,8 @@
 import onnxProto, { type onnx as Onnx } from "onnx-proto";
-import type { StoredTensor } from "./external-data.ts";
+import type { ElementType, StoredTensor } from "./external-data.ts";
 
 // The package is CommonJS and its names cannot be imported one by one.
 const { onnx } = onnxProto;
-
-export type ElementType = "float32" | "uint8" | "int32" | "int64";
 
 export const ELEMENT_TYPES = {
   float32: onnx.TensorProto.DataType.FLOAT,
