@@ -112,7 +112,7 @@ export async function decoderGraph(options: DecoderGraphOptions): Promise<HeadFi
     const { width, vocabularySize } = decoder;
     progress.stage(`building ${label}`, vocabularySize, "steps");
     const rows = (first: number, count: number): Float32Array => {
-      progress.update(first);
+      progress.update(first + count);
       return decoder.rows(first, count);
     };
     const graph = await withExternalData(target, (sink) =>
