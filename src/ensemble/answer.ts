@@ -86,7 +86,7 @@ async function echoPrompt({
   tokenizer,
   tally,
 }: AnswerTask): Promise<AnswerEvent & { type: "prompt" }> {
-  const { tokens, startGiven } = reading.prompt;
+  const { scored, startGiven } = reading.prompt;
   const scores: TokenScore[] = [];
   if (startGiven) {
     const start = tokenizer.documentStart;
@@ -94,7 +94,7 @@ async function echoPrompt({
   }
   let position = 0;
   for await (const prediction of reading.score(question.signal)) {
-    const token = tokens[position++] ?? 0;
+    const token = scored[position++] ?? 0;
     const score = scoreOf(prediction, token, tokenizer, question.topLogprobs);
     tally.observe(prediction, token, score.bytes.length);
     scores.push(score);

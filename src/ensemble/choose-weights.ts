@@ -88,7 +88,7 @@ async function readPositions(options: ChooseOptions): Promise<ChosenPosition[]> 
       for (const [at, states] of positions.entries()) {
         const present = states.flatMap((state) => (state instanceof Float32Array ? [state.slice()] : []));
         if (present.length === members.length)
-          found.push({ states: present, token: reading.prompt.tokens[at] ?? 0 });
+          found.push({ states: present, token: reading.prompt.scored[at] ?? 0 });
       }
     } finally {
       reading.close();

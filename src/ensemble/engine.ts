@@ -45,7 +45,8 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
       checkBias(question, answerer.vocabulary);
       const reading = answerer.open(question.prompt);
       try {
-        const promptTokens = reading.prompt.tokens.length;
+        const { context, scored } = reading.prompt;
+        const promptTokens = context.length + scored.length;
         const tally = createTally(answerer.members);
         const generating = generateAnswer({
           question,

@@ -120,7 +120,7 @@ async function overTokens(
 ): Promise<void> {
   try {
     let position = 0;
-    for await (const prediction of reading.score()) visit(prediction, reading.prompt.tokens[position++] ?? 0);
+    for await (const prediction of reading.score()) visit(prediction, reading.prompt.scored[position++] ?? 0);
   } finally {
     reading.close();
   }

@@ -4,8 +4,10 @@ import type { Tokenizer } from "../ports/tokenizer.ts";
 
 /** A prompt in the answering vocabulary. */
 export interface ReadPrompt {
-  /** Without the document start, which every model gets anyway. */
-  readonly tokens: Int32Array;
+  /** What every model reads in its own form, and nobody scores: a chat by its template. Without the document start. */
+  readonly context: Int32Array;
+  /** Tokens of the text that is the same for every model, after the context: all of a text, the answer of a chat. */
+  readonly scored: Int32Array;
   /** Whether the client wrote the document start itself; it is then echoed. */
   readonly startGiven: boolean;
 }
@@ -15,16 +17,27 @@ export interface ReadPrompt {
  * @throws GatewayError invalid_request on an id outside the vocabulary
  */
 export function readPrompt(tokenizer: Tokenizer, prompt: Prompt): ReadPrompt {
-  const tokens = Int32Array.from(promptTokens(tokenizer, prompt));
-  const startGiven = tokens[0] === tokenizer.documentStart;
-  return { tokens: startGiven ? tokens.subarray(1) : tokens, startGiven };
+  const [context, scored] = promptTokens(tokenizer, prompt);
+  const startGiven = (context[0] ?? scored[0]) === tokenizer.documentStart;
+  if (!startGiven) return { context, scored, startGiven };
+  return context.length > 0
+    ? { context: context.subarray(1), scored, startGiven }
+    : { context, scored: scored.subarray(1), startGiven };
 }
 
-function promptTokens(tokenizer: Tokenizer, prompt: Prompt): ArrayLike<number> {
-  if (prompt.kind === "chat") return tokenizer.encode(tokenizer.renderChat(prompt.messages)).ids;
-  if (prompt.kind === "text") return tokenizer.encode(prompt.text).ids;
-  const size = tokenizer.vocabularySize;
-  const wrong = prompt.tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= size);
+/** The text before what is scored, in the form that this model reads. */
+export function contextText(tokenizer: Tokenizer, prompt: Prompt): string {
+  return prompt.kind === "chat" ? tokenizer.renderChat(prompt.messages) : "";
+}
+
+function promptTokens(tokenizer: Tokenizer, prompt: Prompt): [context: Int32Array, scored: Int32Array] {
+  if (prompt.kind === "tokens") return [new Int32Array(0), checkedTokens(tokenizer, prompt.tokens)];
+  const text = prompt.kind === "chat" ? (prompt.answer ?? "") : prompt.text;
+  return [tokenizer.encode(contextText(tokenizer, prompt)).ids, tokenizer.encode(text).ids];
+}
+
+function checkedTokens({ vocabularySize: size }: Tokenizer, tokens: readonly number[]): Int32Array {
+  const wrong = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= size);
   if (wrong !== undefined) {
     throw new GatewayError(
       "invalid_request",
@@ -32,5 +45,5 @@ function promptTokens(tokenizer: Tokenizer, prompt: Prompt): ArrayLike<number> {
       { param: "prompt" },
     );
   }
-  return prompt.tokens;
+  return Int32Array.from(tokens);
 }

@@ -21,7 +21,7 @@ export interface Prediction {
 /** One prompt, read by whoever answers it. Calls must not overlap. */
 export interface Reading {
   readonly prompt: ReadPrompt;
-  /** The predictions of the prompt's tokens, in turn. Once, and only before the first `next`. */
+  /** The predictions of the prompt's scored tokens, in turn. Once, and only before the first `next`. */
   score(signal?: AbortSignal): AsyncIterable<Prediction>;
   /** The prediction after everything read so far. */
   next(signal?: AbortSignal): Promise<Prediction>;

@@ -13,7 +13,7 @@ const SCORED_AT_ONCE = 8;
 /** One member alone, with its own head and in its own vocabulary. */
 export function createSingleReading(model: LanguageModel, prompt: Prompt, clock: Clock): Reading {
   const read = readPrompt(model.tokenizer, prompt);
-  const reader = createTokenReader(model, read.tokens);
+  const reader = createTokenReader(model, [...read.context, ...read.scored]);
   const watch = createStopwatch(clock);
 
   async function predict(states: readonly Float32Array[], signal?: AbortSignal): Promise<Prediction[]> {
@@ -31,11 +31,9 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
     prompt: read,
     async *score(signal) {
       const states = await watch.time(() => reader.all(signal));
-      for (let first = 0; first < read.tokens.length; first += SCORED_AT_ONCE) {
-        yield* await predict(
-          states.slice(first, Math.min(first + SCORED_AT_ONCE, read.tokens.length)),
-          signal,
-        );
+      const before = states.slice(read.context.length, -1);
+      for (let first = 0; first < before.length; first += SCORED_AT_ONCE) {
+        yield* await predict(before.slice(first, first + SCORED_AT_ONCE), signal);
       }
     },
     async next(signal) {

@@ -1,8 +1,7 @@
 import type { Clock } from "../ports/clock.ts";
 import type { Prompt } from "../ports/engine.ts";
-import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
-import { readPrompt, type ReadPrompt } from "./prompt.ts";
+import { contextText, readPrompt, type ReadPrompt } from "./prompt.ts";
 import { createTextReader } from "./text-reader.ts";
 import { createStopwatch } from "./timing.ts";
 import { createTokenReader } from "./token-reader.ts";
@@ -11,14 +10,14 @@ import { createUtf8Stream } from "./utf8-stream.ts";
 /** A member's final state (d,), or why there is none. */
 export type MemberState = Float32Array | { readonly reason: string };
 
-/** Members reading one text: the anchor its tokens, the others the characters those tokens make. Calls must not overlap. */
+/**
+ * Members reading one text, each after its own form of the context: the anchor the text's tokens, the others the
+ * characters those tokens make. Calls must not overlap.
+ */
 export interface StateReading {
   /** The prompt in the anchor's tokens. */
   readonly prompt: ReadPrompt;
-  /**
-   * Every member's state before each of the prompt's tokens (t, m). Before any `current`.
-   * @throws GatewayError unsupported for a chat, which is another text for each member
-   */
+  /** Every member's state before each of the prompt's scored tokens (t, m). Before any `current`. */
   positions(signal?: AbortSignal): Promise<MemberState[][]>;
   /** Every member's state after everything read so far (m). The anchor always has one. */
   current(signal?: AbortSignal): Promise<MemberState[]>;
@@ -40,14 +39,19 @@ export function createStateReading(
   const [anchor, ...followers] = members;
   const read = readPrompt(anchor.tokenizer, prompt);
   const characters = createUtf8Stream();
-  const made = charactersOf(read.tokens, (token) => ({
+  const made = charactersOf(read.scored, (token) => ({
     text: characters.push(anchor.tokenizer.bytes(token)),
     whole: !characters.incomplete,
   }));
-  const anchorReader = createTokenReader(anchor, read.tokens);
-  const textReaders = followers.map((model) =>
-    createTextReader(model, prompt.kind === "chat" ? model.tokenizer.renderChat(prompt.messages) : made.text),
-  );
+  const anchorReader = createTokenReader(anchor, [...read.context, ...read.scored]);
+  const followed = followers.map((model) => {
+    const context = contextText(model.tokenizer, prompt);
+    const start = new TextEncoder().encode(context).length;
+    return {
+      reader: createTextReader(model, context + made.text),
+      offsets: made.offsets.map((offset) => start + offset),
+    };
+  });
   const watches = members.map(() => createStopwatch(clock));
   const timed = <T>(member: number, work: () => Promise<T>): Promise<T> =>
     watches[member]?.time(work) ?? work();
@@ -55,39 +59,33 @@ export function createStateReading(
   return {
     prompt: read,
     async positions(signal) {
-      if (prompt.kind === "chat") {
-        throw new GatewayError(
-          "unsupported",
-          "A chat is a different text for each member: it cannot be scored.",
-        );
-      }
       const [own, ...others] = await Promise.all([
         timed(0, () => anchorReader.all(signal)),
-        ...textReaders.map((reader, i) => timed(i + 1, () => reader.at(made.offsets, signal))),
+        ...followed.map(({ reader, offsets }, i) => timed(i + 1, () => reader.at(offsets, signal))),
       ]);
-      return Array.from(read.tokens, (_, position) => [
-        own?.[position] ?? INSIDE_A_CHARACTER,
+      return Array.from(read.scored, (_, position) => [
+        own?.[read.context.length + position] ?? INSIDE_A_CHARACTER,
         ...others.map((states) => (made.whole[position] && states?.[position]) || INSIDE_A_CHARACTER),
       ]);
     },
     current: (signal) =>
       Promise.all([
         timed(0, () => anchorReader.current(signal)),
-        ...textReaders.map((reader, i) =>
+        ...followed.map(({ reader }, i) =>
           characters.incomplete ? INSIDE_A_CHARACTER : timed(i + 1, () => reader.current(signal)),
         ),
       ]),
     accept(token) {
       anchorReader.accept(token);
       const text = characters.push(anchor.tokenizer.bytes(token));
-      for (const reader of textReaders) reader.append(text);
+      for (const { reader } of followed) reader.append(text);
     },
     get latenciesMs() {
       return watches.map((watch) => watch.elapsedMs);
     },
     close() {
       anchorReader.close();
-      for (const reader of textReaders) reader.close();
+      for (const { reader } of followed) reader.close();
     },
   };
 }

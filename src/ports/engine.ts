@@ -17,7 +17,12 @@ export interface ModelCard {
 }
 
 export type Prompt =
-  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[] }
+  | {
+      readonly kind: "chat";
+      readonly messages: readonly ChatMessage[];
+      /** What the answer begins with; it can be scored, which the turns before it cannot. */
+      readonly answer?: string | undefined;
+    }
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tokens"; readonly tokens: readonly number[] };
 
