@@ -5,6 +5,7 @@ import type { Ensemble } from "./ensemble.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 import { createFusedReading } from "./fused-reading.ts";
 import type { Prediction, Reading } from "./reading.ts";
+import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
 import { createSingleReading } from "./single-reading.ts";
 
 /** How well one way of predicting foresees a text. */
@@ -63,10 +64,10 @@ export async function evaluateTexts(
     const reading = createFusedReading(ensemble, window, clock);
     await overTokens(reading, (prediction, token) => {
       ensemble.members.forEach((member, m) => {
-        const through = sumOf(`${member.info.id} through the shared space`, anchor);
+        const through = sumOf(throughSharedSpace(member.info.id), anchor);
         add(through, prediction.members[m]?.logprobs?.[token]);
       });
-      add(sumOf("mean of probabilities", anchor), logMeanProbability(prediction, token));
+      add(sumOf(MEAN_OF_PROBABILITIES, anchor), logMeanProbability(prediction, token));
       add(sumOf(ENSEMBLE_ID, anchor), prediction.logprobs[token]);
     });
   });
@@ -93,7 +94,7 @@ function add(sum: Sum, logprob: number | undefined): void {
 }
 
 /** log (1/m Σ_m p_m(token)) over the members present. */
-function logMeanProbability({ members }: Prediction, token: number): number {
+export function logMeanProbability({ members }: Prediction, token: number): number {
   const present = members.flatMap(({ logprobs }) =>
     logprobs === null ? [] : [logprobs[token] ?? -Infinity],
   );

@@ -149,7 +149,8 @@ function countUpTo(ends: Int32Array, limit: number): number {
   return after < 0 ? ends.length : after;
 }
 
-function commonLength(a: Int32Array, b: Int32Array): number {
+/** How many numbers two runs share at their beginning. */
+export function commonLength(a: Int32Array, b: Int32Array): number {
   const differing = a.findIndex((value, i) => value !== b[i]);
   return differing < 0 ? a.length : differing;
 }

@@ -1,0 +1,221 @@
+import { fuse, project } from "../alignment/shared-space.ts";
+import type { LanguageModel } from "../ports/language-model.ts";
+import { logSumExp } from "../stats/distributions.ts";
+import { ENSEMBLE_ID } from "./engine.ts";
+import type { Ensemble } from "./ensemble.ts";
+import { logMeanProbability } from "./evaluate-text.ts";
+import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
+import { createPredictor, weightsOfPresent, type Predictor } from "./predictor.ts";
+import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
+import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
+import type { MemberState } from "./state-reading.ts";
+import { rowsOf } from "./token-reader.ts";
+
+/** How likely one way of predicting holds each choice of an item. */
+export interface OptionScores {
+  /** A member's id, `concord`, or a baseline: see row-names.ts. */
+  readonly name: string;
+  /** Tokens predicted of each choice (c). */
+  readonly tokens: readonly number[];
+  /** Σ log p of those tokens, nats (c); null where there was no distribution at one of them. */
+  readonly logprobs: readonly (number | null)[];
+}
+
+export interface ItemScores {
+  /** UTF-8 bytes of each choice, the context not counted (c). */
+  readonly bytes: readonly number[];
+  /** Members alone, members through the shared space, mean of probabilities, concord. */
+  readonly rows: readonly OptionScores[];
+}
+
+/** Shared states after an item's choices, to learn decisions from. */
+export interface OptionState {
+  /** z (k). */
+  readonly fused: Float32Array;
+  /** Each member's z (k); null where it has none. */
+  readonly members: readonly (Float32Array | null)[];
+}
+
+/** Scores one item after another. Calls must not overlap. */
+export interface ChoiceScorer {
+  /** @throws GatewayError context_length_exceeded when a choice with its context is too long for a member */
+  score(item: ChoiceItem, signal?: AbortSignal): Promise<ItemScores>;
+  /** States after the last token of each choice (c). */
+  states(item: ChoiceItem, signal?: AbortSignal): Promise<OptionState[]>;
+  close(): void;
+}
+
+/** Positions decoded at once: bounds the logits held to about 10 MB. */
+const DECODED_AT_ONCE = 8;
+
+/** Every member reads an item's context once, and goes back to its end, or further back where tokens ask for it, for each choice. */
+export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
+  const { members, space } = ensemble;
+  const predictor = createPredictor(ensemble);
+  const sequences = members.map((member) => member.openSequence());
+  const readers = members.map((member, m) => {
+    const sequence = sequences[m];
+    if (sequence === undefined) throw new Error(`choice scorer: no sequence for ${member.info.id}`);
+    return { member, reader: createPrefixReader(member, sequence) };
+  });
+
+  return {
+    async score(item, signal) {
+      const anchorTokens = tokenizeOptions(members[0].tokenizer, item);
+      const read = await Promise.all(
+        readers.map(({ member, reader }, m) =>
+          readOptions(member, reader, item, m === 0 ? null : anchorTokens, signal),
+        ),
+      );
+      const own = await Promise.all([
+        ...members.map((member, m) => scoreAlone(member, read[m], signal)),
+        scoreTogether(ensemble, predictor, anchorTokens, read, signal),
+      ]);
+      const encoder = new TextEncoder();
+      return { bytes: item.choices.map((choice) => encoder.encode(choice).length), rows: own.flat() };
+    },
+    async states(item, signal) {
+      const texts = item.choices.map((choice) => item.context + choice);
+      const configured = space.members.map(({ weight }) => weight);
+      const found: OptionState[] = [];
+      for (const text of texts) {
+        const last = await Promise.all(
+          readers.map(async ({ member, reader }) => {
+            const states = await reader.read(member.tokenizer.encode(text).ids, signal);
+            return states.at(-1) ?? null;
+          }),
+        );
+        const zs = last.map((state, m) => (state === null ? null : project(space, m, state)));
+        const weights = weightsOfPresent(
+          configured,
+          zs.map((z) => z !== null),
+        );
+        const absent = new Float32Array(space.dimension);
+        const fused = fuse(
+          weights,
+          zs.map((z) => z ?? absent),
+        );
+        found.push({ fused, members: zs });
+      }
+      return found;
+    },
+    close() {
+      for (const sequence of sequences) sequence.close();
+    },
+  };
+}
+
+/** What one member read of an item. */
+interface ReadOptions {
+  /** In its own tokens. */
+  readonly tokens: OptionTokens;
+  /** Its state before each position of its own tokens. */
+  readonly own: readonly Float32Array[];
+  /** Its state before each position of the anchor's tokens. */
+  readonly shared: readonly MemberState[];
+}
+
+const NO_STATE: MemberState = { reason: "the anchor's tokens end inside a character here" };
+
+/** @param followed the anchor's tokens; null for the anchor, whose states are those of its own */
+async function readOptions(
+  { tokenizer }: LanguageModel,
+  reader: PrefixReader,
+  item: ChoiceItem,
+  followed: OptionTokens | null,
+  signal?: AbortSignal,
+): Promise<ReadOptions> {
+  const tokens = tokenizeOptions(tokenizer, item);
+  const own: Float32Array[] = tokens.positions.map(() => new Float32Array(0));
+  const shared: MemberState[] = (followed ?? tokens).positions.map(() => NO_STATE);
+  for (const [option, text] of tokens.texts.entries()) {
+    const states = await reader.read(tokens.ids[option] ?? new Int32Array(0), signal);
+    for (const { at, index } of positionsOf(tokens, option)) own[at] = states[index] ?? new Float32Array(0);
+    if (followed === null) continue;
+    const wanted = positionsOf(followed, option);
+    const offsets = wanted.map(({ index }) => followed.ends[option]?.[index - 1] ?? 0);
+    const found = await prefixStates(reader, tokenizer, text, offsets, signal);
+    for (const [i, { at }] of wanted.entries()) shared[at] = found[i] ?? NO_STATE;
+  }
+  return { tokens, own, shared: followed === null ? own : shared };
+}
+
+/** The positions that are read within one option's text, and their places among all. */
+function positionsOf({ positions }: OptionTokens, wanted: number): { at: number; index: number }[] {
+  return positions.flatMap(({ option, index }, at) => (option === wanted ? [{ at, index }] : []));
+}
+
+/** A member with its own head over its own vocabulary. */
+async function scoreAlone(
+  { info, head }: LanguageModel,
+  read: ReadOptions | undefined,
+  signal?: AbortSignal,
+): Promise<OptionScores[]> {
+  if (read === undefined) return [];
+  const sums = createSums(read.tokens);
+  for (const { positions, first } of inParts(read.tokens)) {
+    const states = read.own.slice(first, first + positions.length);
+    const stacked = new Float32Array(states.length * info.width);
+    for (const [i, state] of states.entries()) stacked.set(state, i * info.width);
+    const rows = rowsOf(await head.decode(stacked, signal), states.length, head.vocabularySize);
+    for (const [i, { next }] of positions.entries()) {
+      const logits = rows[i] ?? new Float32Array(0);
+      const partition = logSumExp(logits);
+      for (const { option, token } of next) sums.add(option, (logits[token] ?? -Infinity) - partition);
+    }
+  }
+  return [sums.scores(info.id)];
+}
+
+/** Everything that is read through the shared space, in the anchor's tokens. */
+async function scoreTogether(
+  { members }: Ensemble,
+  predictor: Predictor,
+  tokens: OptionTokens,
+  read: readonly ReadOptions[],
+  signal?: AbortSignal,
+): Promise<OptionScores[]> {
+  const through = members.map(() => createSums(tokens));
+  const mean = createSums(tokens);
+  const fused = createSums(tokens);
+  for (const { positions, first } of inParts(tokens)) {
+    const states = positions.map((_, i) => read.map(({ shared }) => shared[first + i] ?? NO_STATE));
+    const predictions = await predictor.predict(states, signal);
+    for (const [i, prediction] of predictions.entries()) {
+      for (const { option, token } of positions[i]?.next ?? []) {
+        for (const [m, sums] of through.entries())
+          sums.add(option, prediction.members[m]?.logprobs?.[token] ?? null);
+        mean.add(option, logMeanProbability(prediction, token));
+        fused.add(option, prediction.logprobs[token] ?? null);
+      }
+    }
+  }
+  return [
+    ...members.map(({ info }, m) => (through[m] ?? mean).scores(throughSharedSpace(info.id))),
+    mean.scores(MEAN_OF_PROBABILITIES),
+    fused.scores(ENSEMBLE_ID),
+  ];
+}
+
+function* inParts({
+  positions,
+}: OptionTokens): Generator<{ positions: OptionTokens["positions"]; first: number }> {
+  for (let first = 0; first < positions.length; first += DECODED_AT_ONCE) {
+    yield { positions: positions.slice(first, first + DECODED_AT_ONCE), first };
+  }
+}
+
+function createSums({ ids, given }: OptionTokens) {
+  const logprobs = ids.map((): number | null => 0);
+  return {
+    add(option: number, logprob: number | null): void {
+      const sum = logprobs[option] ?? null;
+      logprobs[option] = sum === null || logprob === null ? null : sum + logprob;
+    },
+    scores: (name: string): OptionScores => ({
+      name,
+      tokens: ids.map((option) => option.length - given),
+      logprobs,
+    }),
+  };
+}
