@@ -3,6 +3,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { z } from "zod";
 import { registerAskCommand } from "./commands/ask.ts";
+import { registerCompareCommand } from "./commands/compare.ts";
 import { registerEvaluateCommands } from "./commands/evaluate.ts";
 import { registerFitCommand } from "./commands/fit.ts";
 import { registerLogCommands } from "./commands/log.ts";
@@ -40,6 +41,7 @@ registerAskCommand(program);
 registerModelsCommands(program);
 registerFitCommand(program);
 registerEvaluateCommands(program);
+registerCompareCommand(program);
 registerLogCommands(program);
 
 try {

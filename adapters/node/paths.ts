@@ -7,6 +7,8 @@ export interface ConcordPaths {
   readonly models: string;
   /** Graphs built from the weight files. Can be built again. */
   readonly graphs: string;
+  /** Scores of closed choices, one file for items, map and weights. Can be scored again. */
+  readonly scores: string;
   /** Fitted alignment maps. */
   readonly maps: string;
   /** The agreement log, a SQLite file. */
@@ -25,6 +27,7 @@ export function concordPaths(env: NodeJS.ProcessEnv = process.env): ConcordPaths
   return {
     models: join(cache, "models"),
     graphs: join(cache, "graphs"),
+    scores: join(cache, "scores"),
     maps: join(data, "maps"),
     database: join(data, "agreement.sqlite"),
   };

@@ -3,7 +3,7 @@ import type { LanguageModel } from "../ports/language-model.ts";
 import { logSumExp } from "../stats/distributions.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 import type { Ensemble } from "./ensemble.ts";
-import { logMeanProbability } from "./evaluate-text.ts";
+import { logMeanProbability } from "./mean-probability.ts";
 import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
 import { createPredictor, weightsOfPresent, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
@@ -17,8 +17,8 @@ export interface OptionScores {
   readonly name: string;
   /** Tokens predicted of each choice (c). */
   readonly tokens: readonly number[];
-  /** Σ log p of those tokens, nats (c); null where there was no distribution at one of them. */
-  readonly logprobs: readonly (number | null)[];
+  /** Σ log p of those tokens, nats (c). */
+  readonly logprobs: readonly number[];
 }
 
 export interface ItemScores {
@@ -183,10 +183,12 @@ async function scoreTogether(
     const predictions = await predictor.predict(states, signal);
     for (const [i, prediction] of predictions.entries()) {
       for (const { option, token } of positions[i]?.next ?? []) {
+        // Where a member abstains, the mean of the others stands for it.
+        const others = logMeanProbability(prediction, token);
         for (const [m, sums] of through.entries())
-          sums.add(option, prediction.members[m]?.logprobs?.[token] ?? null);
-        mean.add(option, logMeanProbability(prediction, token));
-        fused.add(option, prediction.logprobs[token] ?? null);
+          sums.add(option, prediction.members[m]?.logprobs?.[token] ?? others);
+        mean.add(option, others);
+        fused.add(option, prediction.logprobs[token] ?? -Infinity);
       }
     }
   }
@@ -206,11 +208,10 @@ function* inParts({
 }
 
 function createSums({ ids, given }: OptionTokens) {
-  const logprobs = ids.map((): number | null => 0);
+  const logprobs = ids.map(() => 0);
   return {
-    add(option: number, logprob: number | null): void {
-      const sum = logprobs[option] ?? null;
-      logprobs[option] = sum === null || logprob === null ? null : sum + logprob;
+    add(option: number, logprob: number): void {
+      logprobs[option] = (logprobs[option] ?? 0) + logprob;
     },
     scores: (name: string): OptionScores => ({
       name,

@@ -9,6 +9,7 @@ test("everything lies under CONCORD_HOME, and asking creates nothing", () => {
   expect(concordPaths({ CONCORD_HOME: home })).toEqual({
     models: join(home, "models"),
     graphs: join(home, "graphs"),
+    scores: join(home, "scores"),
     maps: join(home, "maps"),
     database: join(home, "agreement.sqlite"),
   });

@@ -1,0 +1,57 @@
+import { z } from "zod";
+import type { ChoiceItem } from "../../src/ensemble/option-tokens.ts";
+
+const itemSchema = z
+  .object({
+    id: z.string().min(1),
+    group: z.string().optional(),
+    context: z.string(),
+    choices: z.array(z.string().min(1)).min(2),
+    label: z.int().min(0),
+    split: z.enum(["fit", "choose", "report"]).default("report"),
+  })
+  .refine(({ label, choices }) => label < choices.length, {
+    path: ["label"],
+    error: ({ input }) => {
+      const { label, choices } = z.object({ label: z.number(), choices: z.array(z.unknown()) }).parse(input);
+      return `expected one of the ${choices.length} choices, from 0 to ${choices.length - 1}, got ${label}`;
+    },
+  });
+
+/**
+ * Items of a JSONL text: see data/choices/README.md.
+ * @throws Error naming the line: no JSON, a field that is not as it should be, an id that was there before; or no items
+ */
+export function parseChoices(name: string, text: string): ChoiceItem[] {
+  const lineOf = new Map<string, number>();
+  const items: ChoiceItem[] = [];
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const where = `${name}:${i + 1}`;
+    const item = parseLine(where, line);
+    const earlier = lineOf.get(item.id);
+    if (earlier !== undefined) {
+      throw new Error(`${where}: id: expected one of its own, got "${item.id}" of line ${earlier}`);
+    }
+    lineOf.set(item.id, i + 1);
+    items.push(item);
+  }
+  if (items.length === 0) throw new Error(`${name}: expected one JSON object a line, got no lines`);
+  return items;
+}
+
+function parseLine(where: string, line: string): ChoiceItem {
+  const parsed = itemSchema.safeParse(parseJson(where, line));
+  if (parsed.success) return parsed.data;
+  const told = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "the line"}: ${message}`);
+  throw new Error(`${where}: ${told.join("; ")}`);
+}
+
+function parseJson(where: string, line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${where}: expected a JSON object, got something else: ${reason}`, { cause: error });
+  }
+}

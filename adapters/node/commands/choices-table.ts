@@ -1,0 +1,89 @@
+import type { ChoiceReport, ChoiceReportRow } from "../../../src/ensemble/choice-report.ts";
+import { BEST_MEMBER } from "../../../src/ensemble/choice-ways.ts";
+import type { Interval } from "../../../src/stats/proportion.ts";
+import { tableLines, type Column } from "./table.ts";
+
+const columns: readonly Column<ChoiceReportRow>[] = [
+  { title: "decided by", cell: (row) => row.name, align: "left", expendable: 0 },
+  { title: "right", cell: (row) => percent(row.accuracy), align: "right", expendable: 0 },
+  { title: "95 %", cell: (row) => interval(row.interval, percent), align: "right", expendable: 1 },
+  {
+    title: "to best member",
+    cell: ({ versusBest }) => (versusBest === null ? "–" : points(versusBest.difference)),
+    align: "right",
+    expendable: 0,
+  },
+  {
+    title: "95 %",
+    cell: ({ versusBest }) => (versusBest === null ? "–" : interval(versusBest.interval, points)),
+    align: "right",
+    expendable: 1,
+  },
+  {
+    title: "p",
+    cell: ({ versusBest }) => (versusBest === null ? "–" : pValue(versusBest.p)),
+    align: "right",
+    expendable: 2,
+  },
+  {
+    title: "per",
+    cell: ({ normalisation }) =>
+      normalisation === null ? "–" : normalisation === "bytes" ? "byte" : "choice",
+    align: "left",
+    expendable: 3,
+  },
+];
+
+/** A report as lines for a terminal of `width` characters. */
+export function choiceLines(report: ChoiceReport, width: number): string[] {
+  return [...tableLines(columns, namedBest(report), width), ...notes(report)];
+}
+
+/** A report as a Markdown table. */
+export function choiceMarkdown(report: ChoiceReport): string[] {
+  return [
+    markdownLine(columns.map(({ title }) => title)),
+    markdownLine(columns.map(({ align }) => (align === "right" ? "--:" : "---"))),
+    ...namedBest(report).map((row) => markdownLine(columns.map(({ cell }) => cell(row)))),
+    "",
+    ...notes(report),
+  ];
+}
+
+/** Share as a percentage: `78.7 %`. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Difference of two shares in percentage points: `+1.2`. */
+export function points(difference: number): string {
+  const value = (100 * difference).toFixed(1);
+  return difference > 0 ? `+${value}` : value.replace("-", "−");
+}
+
+export function interval({ low, high }: Interval, told: (value: number) => string): string {
+  return `${told(low)} to ${told(high)}`;
+}
+
+export function pValue(p: number): string {
+  return p < 0.001 ? "<0.001" : p.toFixed(3);
+}
+
+function namedBest({ rows, bestMember }: ChoiceReport): ChoiceReportRow[] {
+  return rows.map((row) => ({
+    ...row,
+    name: row.name === BEST_MEMBER ? `best member: ${bestMember}` : row.name,
+  }));
+}
+
+function notes({ items, choosingItems }: ChoiceReport): string[] {
+  const picked =
+    choosingItems > 0
+      ? `best member and length normalisation picked on ${choosingItems} other items`
+      : "no items to choose on: the best member is the one best on these, and length is not normalised";
+  return [`${items} items; ${picked}`];
+}
+
+function markdownLine(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}

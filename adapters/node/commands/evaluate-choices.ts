@@ -1,0 +1,120 @@
+import { writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import pc from "picocolors";
+import { reportChoices, type ChoiceReport } from "../../../src/ensemble/choice-report.ts";
+import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
+import { openEnsemble } from "../open-ensemble.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { spaceHash } from "../score-cache.ts";
+import { scoreChoicesFile } from "../score-choices-file.ts";
+import { addChoiceOptions, type ChoiceOptions } from "./choice-options.ts";
+import { choiceLines, choiceMarkdown } from "./choices-table.ts";
+
+/** The sets that come with Concord. */
+const SHIPPED = ["piqa", "blimp", "known-facts"].map((name) =>
+  fileURLToPath(new URL(`../../../data/choices/${name}.jsonl`, import.meta.url)),
+);
+
+interface EvaluateChoicesOptions extends ChoiceOptions {
+  readonly report?: string;
+  readonly json?: true;
+}
+
+interface EvaluatedFile {
+  readonly name: string;
+  readonly report: ChoiceReport;
+}
+
+export function registerEvaluateChoicesCommand(evaluate: Command): void {
+  const command = evaluate
+    .command("choices")
+    .argument("[files...]", "JSONL files of questions with fixed answers (default: PIQA, BLiMP, known facts)")
+    .description("how often each member, simple ways to combine them, and the ensemble choose right");
+  addChoiceOptions(command)
+    .option("--report <file>", "also write the tables as Markdown")
+    .option("--json", "print JSON instead of tables")
+    .addHelpText("after", HELP)
+    .action(async (files: readonly string[], options: EvaluateChoicesOptions) => {
+      const paths = files.length > 0 ? files : SHIPPED;
+      if (options.resume !== undefined && paths.length > 1) {
+        throw new Error("--resume keeps the scores of one file: name one, or leave it out");
+      }
+      const { evaluated, ensemble } = await evaluateFiles(paths, options);
+      if (options.report !== undefined) {
+        await writeFile(options.report, markdown(evaluated, ensemble, options).join("\n"));
+      }
+      const width = process.stdout.columns ?? Infinity;
+      const lines = options.json
+        ? [JSON.stringify(evaluated, null, 2)]
+        : evaluated.map(({ name, report }) => `${pc.bold(name)}\n${choiceLines(report, width).join("\n")}\n`);
+      process.stdout.write(`${lines.join("\n")}\n`);
+    });
+}
+
+async function evaluateFiles(
+  paths: readonly string[],
+  options: EvaluateChoicesOptions,
+): Promise<{ evaluated: EvaluatedFile[]; ensemble: Ensemble }> {
+  const progress = createProgressBar();
+  const { ensemble, close } = await openEnsemble({ progress });
+  try {
+    const memberIds = ensemble.members.map(({ info }) => info.id);
+    const evaluated: EvaluatedFile[] = [];
+    for (const path of paths) {
+      const { told, choosing } = await scoreChoicesFile(ensemble, {
+        path,
+        split: options.split,
+        limit: options.limit ?? null,
+        scoresPath: options.resume ?? null,
+        progress,
+      });
+      const { normalise, seed } = options;
+      evaluated.push({
+        name: basename(path, ".jsonl"),
+        report: reportChoices(told, choosing, { memberIds, normalise, seed }),
+      });
+    }
+    return { evaluated, ensemble };
+  } finally {
+    await close();
+  }
+}
+
+function markdown(
+  evaluated: readonly EvaluatedFile[],
+  { members, space }: Ensemble,
+  { split, normalise, seed, limit }: EvaluateChoicesOptions,
+): string[] {
+  const names = evaluated.map(({ name }) => name).join(", ");
+  const used = members.map(({ info }) => `${info.id} (weights sha256 ${info.weightsHash.slice(0, 12)}…)`);
+  return [
+    "# Closed choices",
+    "",
+    `Written by \`concord evaluate choices --report\` on ${names}, split ${split}${limit === undefined ? "" : `, at most ${limit} items`}, normalisation ${normalise}, seed ${seed}.`,
+    `Members: ${used.join(", ")}; map sha256 ${spaceHash(space).slice(0, 12)}….`,
+    "",
+    ...NOTES,
+    ...evaluated.map(({ name, report }) => `\n## ${name}\n\n${choiceMarkdown(report).join("\n")}`),
+    "",
+  ];
+}
+
+const NOTES = [
+  "A way chooses the answer to which it gives the highest log-probability after the context, as it is or per byte,",
+  "whichever was better on the items to choose on. Intervals of accuracies are Wilson's; differences to the best",
+  "member are in percentage points, with a paired bootstrap over items; p is McNemar's exact test. The majority vote",
+  "is over the members alone; with two of them it is the clearer of two decisions. The oracle is right where some",
+  "member is: no way to decide, a bound for voting.",
+];
+
+const HELP = `
+A line of a file: {"id": "1", "context": "2 + 2 is", "choices": [" 4", " 5"], "label": 0}
+"split" may be "fit", "choose" or "report" (default). Best member and normalisation are picked on "choose".
+
+Scores are kept as they are made: a run that was stopped goes on where it was.
+
+Examples:
+  concord evaluate choices
+  concord evaluate choices quiz.jsonl --normalise bytes --json`;
