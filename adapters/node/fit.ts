@@ -1,23 +1,19 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { TappedStates } from "../../src/ensemble/collect-states.ts";
 import { splitCorpus } from "../../src/ensemble/corpus.ts";
-import { evaluateTexts } from "../../src/ensemble/evaluate-text.ts";
+import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
+import { sumByDomain } from "../../src/ensemble/text-scores.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
+import { readCorpus } from "./corpus-files.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { joinMembers } from "./open-ensemble.ts";
 import { openMembers, type OpenOptions } from "./open-members.ts";
 import { asStored, SPACE_VERSION, writeSpace, type SpaceRecord } from "./space-file.ts";
 
-export const DEFAULT_CORPUS = fileURLToPath(new URL("../../data/corpus/wikitext2.txt", import.meta.url));
-
 export interface FitRequest extends OpenOptions {
-  /** A text, its documents separated by blank lines. */
-  readonly corpus: string;
+  /** Files of documents, see `readCorpus`. */
+  readonly corpus: readonly string[];
   /** Where the map goes. */
   readonly output: string;
   readonly dimension: number;
@@ -39,9 +35,9 @@ const TAPPED_PLACES = 1500;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
-  const { corpus, output, dimension, seed, eigenvalueFloor, progress } = request;
-  const bytes = await readFile(corpus);
-  const split = splitCorpus(bytes.toString("utf8"), seed);
+  const { output, dimension, seed, eigenvalueFloor, progress } = request;
+  const corpus = await readCorpus(request.corpus);
+  const split = splitCorpus(corpus.documents, seed);
   const opened = await openMembers(request);
   try {
     const members = opened.members.map(({ model }) => model.info);
@@ -68,8 +64,8 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         weight: fit.space.members[m]?.weight ?? 0,
       })),
       corpus: {
-        name: basename(corpus),
-        sha256: createHash("sha256").update(bytes).digest("hex"),
+        name: corpus.name,
+        sha256: corpus.sha256,
         fitDocuments: split.fit.length,
         fitTokens: fit.fitTokens,
         chooseDocuments: split.choose.length,
@@ -81,8 +77,15 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
     };
     const joined = await joinMembers(opened, asStored(fit.space, record), request);
     try {
-      const options = { clock: systemClock, progress };
-      record.heldOut.push(...(await evaluateTexts(joined.ensemble, split.report, options)));
+      const options = { ensemble: joined.ensemble, clock: systemClock, exact: null };
+      const scores: DocumentScore[] = [];
+      progress.stage("scoring what was held back", split.report.length, "steps");
+      for (const document of split.report) {
+        scores.push(await scoreDocument(document, options));
+        progress.update(scores.length);
+      }
+      progress.finish();
+      record.heldOut.push(...sumByDomain(scores).flatMap((domain) => domain.scores));
     } finally {
       await joined.close();
     }

@@ -10,7 +10,7 @@ import { createOnnxDecoder } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { openMembers, type OpenMembers, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
-import { checkMembers, decoderHash, readSpace } from "./space-file.ts";
+import { checkMembers, decoderHash, readSpace, type SpaceRecord } from "./space-file.ts";
 
 /** The map that comes with Concord, for the members that the manifest names. */
 export const SHIPPED_SPACE = fileURLToPath(new URL("../../data/maps/default.safetensors", import.meta.url));
@@ -25,8 +25,13 @@ export interface OpenEnsemble {
   close(): Promise<void>;
 }
 
+export interface FittedEnsemble extends OpenEnsemble {
+  /** How its map came about. */
+  readonly record: SpaceRecord;
+}
+
 /** Members, their shared space and its decoder, ready to answer. @throws Error when the map does not fit the members */
-export async function openEnsemble(options: OpenOptions): Promise<OpenEnsemble> {
+export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble> {
   const opened = await openMembers(options);
   try {
     const own = fittedSpacePath();
@@ -40,6 +45,7 @@ export async function openEnsemble(options: OpenOptions): Promise<OpenEnsemble> 
     const joined = await joinMembers(opened, space, options);
     return {
       ensemble: joined.ensemble,
+      record,
       close: async () => {
         await Promise.all([joined.close(), opened.close()]);
       },

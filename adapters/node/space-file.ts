@@ -11,6 +11,7 @@ import { decodeSafetensors, encodeSafetensors, type SafeTensor } from "../../src
 export const SPACE_VERSION = 1;
 
 const scoreSchema = z.object({
+  domain: z.string().default("text"),
   name: z.string(),
   vocabulary: z.string(),
   tokens: z.int(),

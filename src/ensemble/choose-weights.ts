@@ -6,6 +6,7 @@ import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
 import { logSumExp } from "../stats/distributions.ts";
 import type { AnchorRows } from "./anchor-rows.ts";
+import type { CorpusDocument } from "./corpus.ts";
 import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
 import { partialBias } from "./partial-bias.ts";
 import { createStateReading } from "./state-reading.ts";
@@ -13,7 +14,7 @@ import { rowsOf } from "./token-reader.ts";
 
 export interface ChooseOptions {
   readonly members: readonly [LanguageModel, ...LanguageModel[]];
-  readonly documents: readonly string[];
+  readonly documents: readonly CorpusDocument[];
   /** A space whose weights and biases for partial rows are still open. */
   readonly space: SharedSpace;
   readonly tables: readonly AnchorRows[];
@@ -71,18 +72,21 @@ export async function chooseWeights(options: ChooseOptions): Promise<ChosenWeigh
   return { space: { ...space, members: chosen }, positions: positions.length, memberNll, nll };
 }
 
-interface ChosenPosition {
+export interface ChosenPosition {
   readonly states: readonly Float32Array[];
   readonly token: number;
 }
 
 /** Positions at which every member has a state, evenly over all documents. */
-async function readPositions(options: ChooseOptions): Promise<ChosenPosition[]> {
-  const { members, documents, clock, progress } = options;
+export async function readPositions(
+  options: Pick<ChooseOptions, "members" | "documents" | "clock" | "progress">,
+): Promise<ChosenPosition[]> {
+  const { members, clock, progress } = options;
+  const passages = options.documents.flatMap((document) => document.passages);
   const found: ChosenPosition[] = [];
-  progress.stage("reading documents to choose on", documents.length, "steps");
-  for (const [i, text] of documents.entries()) {
-    const reading = createStateReading(members, { kind: "text", text }, clock);
+  progress.stage("reading documents to choose on", passages.length, "steps");
+  for (const [i, passage] of passages.entries()) {
+    const reading = createStateReading(members, passage, clock);
     try {
       const positions = await reading.positions();
       for (const [at, states] of positions.entries()) {
@@ -119,7 +123,8 @@ async function decodeStates(
   return rows;
 }
 
-function biasOfPartialRows(
+/** What to add to the logits of tokens whose rows are partial, see `partialBias`. Rows (n arrays of V logits). */
+export function biasOfPartialRows(
   rows: readonly Float32Array[],
   tokens: readonly number[],
   partial: Uint8Array,
@@ -131,7 +136,8 @@ function biasOfPartialRows(
   return partialBias(logOdds, tokens.filter((token) => partial[token] === 1).length);
 }
 
-function normalisePosition(
+/** The members' logits at one position, `logits[m][position]`, to log-probabilities, in place. */
+export function normalisePosition(
   logits: readonly Float32Array[][],
   position: number,
   special: readonly number[],

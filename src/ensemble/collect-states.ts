@@ -2,11 +2,13 @@ import { createMoments, type Moments } from "../stats/moments.ts";
 import type { LanguageModel, HiddenStates } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
 import type { Encoding } from "../ports/tokenizer.ts";
+import { passageText, type CorpusDocument, type Passage } from "./corpus.ts";
+import { readPrompt } from "./prompt.ts";
 import { rowsOf } from "./token-reader.ts";
 
-/** What a fit learns from reading documents with every member. */
+/** What a fit learns from reading documents with every member: of a chat, only what the answers' tokens give. */
 export interface CollectedStates {
-  /** Mean and covariance of each member's final states over its own tokens, without the document start. */
+  /** Mean and covariance of each member's final states after its own tokens, without the document start. */
   readonly moments: readonly Moments[];
   /** How often each of the anchor's tokens came (V). */
   readonly tokenCounts: Float64Array;
@@ -25,7 +27,7 @@ export interface TappedStates {
 export interface CollectOptions {
   /** The anchor first. */
   readonly members: readonly LanguageModel[];
-  readonly documents: readonly string[];
+  readonly documents: readonly CorpusDocument[];
   /** Layers of each member; empty for none. */
   readonly taps: readonly (readonly number[])[];
   /** The most places kept for the taps. */
@@ -33,26 +35,27 @@ export interface CollectOptions {
   readonly progress: Progress;
 }
 
-/** A document is read up to this many tokens: later ones say little new and cost more. */
-const TOKENS_PER_DOCUMENT = 512;
+/** A passage is read up to this many tokens: later ones say little new and cost more. */
+const TOKENS_PER_PASSAGE = 512;
 
 export async function collectStates(options: CollectOptions): Promise<CollectedStates> {
-  const { members, documents, progress } = options;
+  const { members, progress } = options;
+  const passages = options.documents.flatMap((document) => document.passages);
   const moments = members.map((member) => createMoments(member.info.width));
   const tokenCounts = new Float64Array(members[0]?.tokenizer.vocabularySize ?? 0);
   const tapped = options.taps.map((layers) => layers.map((): Float32Array[] => []));
   let tokens = 0;
   let places = 0;
-  progress.stage("reading the corpus", documents.length, "steps");
-  for (const [i, document] of documents.entries()) {
+  progress.stage("reading the corpus", passages.length, "steps");
+  for (const [i, passage] of passages.entries()) {
     const readings = await Promise.all(
-      members.map((member, m) => readDocument(member, document, options.taps[m] ?? [])),
+      members.map((member, m) => readPassage(member, passage, options.taps[m] ?? [])),
     );
     readings.forEach(({ states }, m) => moments[m]?.add(states.hidden));
     for (const token of readings[0]?.encoding.ids ?? []) tokenCounts[token] = (tokenCounts[token] ?? 0) + 1;
     tokens += readings[0]?.states.rows ?? 0;
     const shared = sharedWordEnds(
-      document,
+      passageText(passage),
       readings.map((reading) => reading.encoding),
     );
     for (const ends of shared.slice(0, options.tappedPlaces - places)) {
@@ -72,32 +75,35 @@ export async function collectStates(options: CollectOptions): Promise<CollectedS
   };
 }
 
-interface DocumentReading {
+interface PassageReading {
+  /** Of the text, without the context. */
   readonly encoding: Encoding;
   /** Row i is the state after token i. */
   readonly states: HiddenStates;
 }
 
-async function readDocument(
+async function readPassage(
   member: LanguageModel,
-  document: string,
+  passage: Passage,
   taps: readonly number[],
-): Promise<DocumentReading> {
-  const whole = member.tokenizer.encode(document);
-  const ids = whole.ids.subarray(0, TOKENS_PER_DOCUMENT);
+): Promise<PassageReading> {
+  const { context, scored } = readPrompt(member.tokenizer, passage);
+  const ids = scored.subarray(0, TOKENS_PER_PASSAGE);
+  const { ends } = member.tokenizer.encode(passageText(passage));
   const sequence = member.openSequence();
   try {
-    const fed = Int32Array.of(member.tokenizer.documentStart, ...ids);
+    const fed = Int32Array.of(member.tokenizer.documentStart, ...context, ...ids);
     const states = await sequence.append(fed, { rows: ids.length, taps });
-    return { encoding: { ids, ends: whole.ends.subarray(0, ids.length) }, states };
+    const first = ends.length - scored.length;
+    return { encoding: { ids, ends: ends.subarray(first, first + ids.length) }, states };
   } finally {
     sequence.close();
   }
 }
 
 /** For each place where a word ends and every member has a token's end: the index of that token in each member. */
-function sharedWordEnds(document: string, encodings: readonly Encoding[]): number[][] {
-  const bytes = new TextEncoder().encode(document);
+function sharedWordEnds(text: string, encodings: readonly Encoding[]): number[][] {
+  const bytes = new TextEncoder().encode(text);
   const positions = encodings.map(({ ends }) => new Map(Array.from(ends, (end, token) => [end, token])));
   return Array.from(encodings[0]?.ends ?? [])
     .filter((end) => isSpace(bytes[end]) && !isSpace(bytes[end - 1]))

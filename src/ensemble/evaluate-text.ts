@@ -1,118 +1,91 @@
 import type { Clock } from "../ports/clock.ts";
-import type { LanguageModel } from "../ports/language-model.ts";
-import type { Progress } from "../ports/progress.ts";
-import type { Ensemble } from "./ensemble.ts";
+import { passageText, type CorpusDocument, type Passage } from "./corpus.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
+import type { Ensemble } from "./ensemble.ts";
+import type { ExactBaselines } from "./exact-baselines.ts";
 import { createFusedReading } from "./fused-reading.ts";
+import { logMeanProbability } from "./mean-probability.ts";
 import type { Prediction, Reading } from "./reading.ts";
-import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
+import { EXACT_MEAN, EXACT_POOL, MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
 import { createSingleReading } from "./single-reading.ts";
+import { passageWindows } from "./windows.ts";
 
 /** How well one way of predicting foresees a text. */
-export interface TextScore {
-  /** `concord`, a member's id, or a baseline's name. */
+export interface TokenSum {
+  /** See row-names.ts. */
   readonly name: string;
   /** Whose tokens were predicted: a member's own vocabulary, or the anchor's. */
   readonly vocabulary: string;
   readonly tokens: number;
+  /** Sum of −log p over the tokens. */
+  readonly nats: number;
+}
+
+/** One document under every way of predicting, in an order that is the same for all documents. */
+export interface DocumentScore {
+  readonly domain: string;
+  /** UTF-8 bytes of what was scored: a text, or a chat's answers. */
   readonly bytes: number;
-  /** Sum of −log p over the tokens; null when it abstained at one of them. */
-  readonly nats: number | null;
-  /** nats / (bytes · ln 2): comparable between vocabularies. */
-  readonly bitsPerByte: number | null;
+  readonly sums: readonly TokenSum[];
 }
 
-/** Scores one text; one longer than the context is cut at line ends into windows. */
-export function evaluateText(
-  ensemble: Ensemble,
-  text: string,
-  options: EvaluateOptions,
-): Promise<TextScore[]> {
-  return evaluateTexts(ensemble, windowsOf(text, ensemble.members), options);
-}
-
-export interface EvaluateOptions {
+export interface ScoringOptions {
+  readonly ensemble: Ensemble;
   readonly clock: Clock;
-  readonly progress: Progress;
+  /** Also the exact baselines, which are slow. */
+  readonly exact: ExactBaselines | null;
 }
 
 /**
- * Scores texts, each from a document start and no longer than the context: under every member alone, under every
- * member and their mean of probabilities read through the shared space, and under the ensemble.
+ * Scores a document: under every member alone with its own head and in its own vocabulary, under every member and the
+ * mean of their probabilities read through the shared space, under the exact baselines if there are any, and under the
+ * ensemble. A text is read from a document start; a chat's answers are scored after each model's own form of the turns
+ * before them. Where a member abstains, the mean of the others stands for what it would say through the shared space.
  */
-export async function evaluateTexts(
-  ensemble: Ensemble,
-  texts: readonly string[],
-  { clock, progress }: EvaluateOptions,
-): Promise<TextScore[]> {
+export async function scoreDocument(
+  document: CorpusDocument,
+  { ensemble, clock, exact }: ScoringOptions,
+): Promise<DocumentScore> {
   const anchor = ensemble.members[0].info.id;
-  const sums = new Map<string, Sum>();
-  const sumOf = (name: string, vocabulary: string): Sum => {
-    const sum = sums.get(name) ?? { vocabulary, tokens: 0, nats: 0 };
+  const sums = new Map<string, { name: string; vocabulary: string; tokens: number; nats: number }>();
+  const add = (name: string, vocabulary: string, logprob: number): void => {
+    const sum = sums.get(name) ?? { name, vocabulary, tokens: 0, nats: 0 };
     sums.set(name, sum);
-    return sum;
+    sum.tokens++;
+    sum.nats -= logprob;
   };
-
-  for (const member of ensemble.members) {
-    const own = sumOf(member.info.id, member.info.id);
-    await overTexts(texts, `${member.info.id} alone`, progress, async (window) => {
-      const reading = createSingleReading(member, window, clock);
-      await overTokens(reading, ({ logprobs }, token) => add(own, logprobs[token]));
+  let bytes = 0;
+  for (const passage of document.passages.flatMap((whole) => passageWindows(whole, ensemble.members))) {
+    bytes += new TextEncoder().encode(passageText(passage)).length;
+    for (const member of ensemble.members) {
+      const { id } = member.info;
+      await overTokens(createSingleReading(member, passage, clock), ({ logprobs }, token) =>
+        add(id, id, logprobs[token] ?? -Infinity),
+      );
+    }
+    if (exact) await addExact(exact, passage, (name, logprob) => add(name, anchor, logprob));
+    await overTokens(createFusedReading(ensemble, passage, clock), (prediction, token) => {
+      const mean = logMeanProbability(prediction, token);
+      for (const [m, { info }] of ensemble.members.entries()) {
+        const own = prediction.members[m]?.logprobs?.[token];
+        add(throughSharedSpace(info.id), anchor, own ?? mean);
+      }
+      add(MEAN_OF_PROBABILITIES, anchor, mean);
+      add(ENSEMBLE_ID, anchor, prediction.logprobs[token] ?? -Infinity);
     });
   }
-  await overTexts(texts, "the ensemble", progress, async (window) => {
-    const reading = createFusedReading(ensemble, window, clock);
-    await overTokens(reading, (prediction, token) => {
-      ensemble.members.forEach((member, m) => {
-        const through = sumOf(throughSharedSpace(member.info.id), anchor);
-        add(through, prediction.members[m]?.logprobs?.[token]);
-      });
-      add(sumOf(MEAN_OF_PROBABILITIES, anchor), logMeanProbability(prediction, token));
-      add(sumOf(ENSEMBLE_ID, anchor), prediction.logprobs[token]);
-    });
-  });
-  const bytes = texts.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0);
-  return [...sums].map(([name, { vocabulary, tokens, nats }]) => ({
-    name,
-    vocabulary,
-    tokens,
-    bytes,
-    nats,
-    bitsPerByte: nats === null ? null : nats / bytes / Math.LN2,
-  }));
+  return { domain: document.domain, bytes, sums: [...sums.values()] };
 }
 
-interface Sum {
-  readonly vocabulary: string;
-  tokens: number;
-  nats: number | null;
-}
-
-function add(sum: Sum, logprob: number | undefined): void {
-  sum.tokens++;
-  sum.nats = sum.nats === null || logprob === undefined ? null : sum.nats - logprob;
-}
-
-/** log (1/m Σ_m p_m(token)) over the members present. */
-export function logMeanProbability({ members }: Prediction, token: number): number {
-  const present = members.flatMap(({ logprobs }) =>
-    logprobs === null ? [] : [logprobs[token] ?? -Infinity],
-  );
-  return Math.log(present.reduce((sum, logprob) => sum + Math.exp(logprob), 0) / present.length);
-}
-
-async function overTexts(
-  texts: readonly string[],
-  label: string,
-  progress: Progress,
-  read: (window: { kind: "text"; text: string }) => Promise<void>,
+async function addExact(
+  exact: ExactBaselines,
+  passage: Passage,
+  add: (name: string, logprob: number) => void,
 ): Promise<void> {
-  progress.stage(label, texts.length, "steps");
-  for (const [i, text] of texts.entries()) {
-    await read({ kind: "text", text });
-    progress.update(i + 1);
+  for await (const { pool, mean } of exact.score(passage)) {
+    add(EXACT_POOL, pool);
+    add(EXACT_MEAN, mean);
   }
-  progress.finish();
 }
 
 async function overTokens(
@@ -125,36 +98,4 @@ async function overTokens(
   } finally {
     reading.close();
   }
-}
-
-/** Pieces of whole lines that every member can hold; a line too long for that is cut by characters. */
-export function windowsOf(text: string, members: readonly LanguageModel[]): string[] {
-  const limit = Math.min(...members.map((member) => member.info.contextLength)) - 1;
-  const lengthOf = (piece: string): number =>
-    Math.max(...members.map((member) => member.tokenizer.encode(piece).ids.length));
-  if (lengthOf(text) <= limit) return [text];
-  const windows: string[] = [];
-  let window = "";
-  let length = 0;
-  for (const line of text.split(/(?<=\n)/).flatMap((whole) => cutLine(whole, limit, lengthOf))) {
-    const more = lengthOf(line);
-    if (length + more > limit && window !== "") {
-      windows.push(window);
-      window = "";
-      length = 0;
-    }
-    window += line;
-    length += more;
-  }
-  return window === "" ? windows : [...windows, window];
-}
-
-/** A token has at least one byte, so a quarter of the limit in characters always fits. */
-function cutLine(line: string, limit: number, lengthOf: (piece: string) => number): string[] {
-  if (lengthOf(line) <= limit) return [line];
-  const characters = Array.from(line);
-  const size = Math.max(1, Math.floor(limit / 4));
-  return Array.from({ length: Math.ceil(characters.length / size) }, (_, i) =>
-    characters.slice(i * size, (i + 1) * size).join(""),
-  );
 }

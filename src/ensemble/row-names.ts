@@ -10,3 +10,9 @@ export const MEAN_OF_PROBABILITIES = "mean of probabilities";
 export function throughSharedSpace(id: string): string {
   return `${id} through the shared space`;
 }
+
+/** The members' own heads pooled log-linearly over the anchor's vocabulary, without a shared space. */
+export const EXACT_POOL = "log-linear pool of the members' own heads";
+
+/** Mean of the probabilities that the members' own heads give to the anchor's tokens, all their tokens counted. */
+export const EXACT_MEAN = "mean of probabilities, exact marginals";

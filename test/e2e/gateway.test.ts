@@ -108,8 +108,10 @@ describe("the gateway with both members", () => {
     await writeFile(file, PASSAGE);
     const evaluated = await runConcord(home.home, ["evaluate", "text", file, "--json"]);
     expect(evaluated.stderr).not.toContain("error");
-    const scores = z
-      .array(z.object({ name: z.string(), bitsPerByte: z.number().nullable() }))
+    const [{ scores }] = z
+      .tuple([
+        z.object({ scores: z.array(z.object({ name: z.string(), bitsPerByte: z.number().nullable() })) }),
+      ])
       .parse(JSON.parse(evaluated.stdout));
     const bytes = new TextEncoder().encode(PASSAGE).length;
     const echoed = new Map<string, number>();

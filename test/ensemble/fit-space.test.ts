@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { anchorRows, type FitMember } from "../../src/ensemble/anchor-rows.ts";
-import type { CorpusSplit } from "../../src/ensemble/corpus.ts";
+import type { CorpusDocument, CorpusSplit } from "../../src/ensemble/corpus.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { fitSpace, type Fit } from "../../src/ensemble/fit-space.ts";
 import { createFusedReading } from "../../src/ensemble/fused-reading.ts";
@@ -44,9 +44,14 @@ const sentences = [
   "we ate 12 figs; they ate 7.",
   "Où est-il?",
 ];
+const textDocument = (text: string): CorpusDocument => ({
+  domain: "text",
+  source: text,
+  passages: [{ kind: "text", text }],
+});
 const corpus: CorpusSplit = {
-  fit: sentences.map((text) => text.repeat(4)),
-  choose: ["the mat sat on a dog.", "it est 12 figs"],
+  fit: sentences.map((text) => textDocument(text.repeat(4))),
+  choose: ["the mat sat on a dog.", "it est 12 figs"].map(textDocument),
   report: [],
 };
 const TEXT = "the figs sat far — ça va?";

@@ -11,10 +11,9 @@ import {
 } from "../../../src/ensemble/compare-texts.ts";
 import { ENSEMBLE_ID } from "../../../src/ensemble/engine.ts";
 import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
-import { evaluateText } from "../../../src/ensemble/evaluate-text.ts";
+import { scoreDocument } from "../../../src/ensemble/evaluate-text.ts";
 import { MEAN_OF_PROBABILITIES } from "../../../src/ensemble/row-names.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
-import { silentProgress } from "../../../src/ports/progress.ts";
 import type { Interval } from "../../../src/stats/proportion.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { MEMBER_IDS } from "../open-members.ts";
@@ -153,9 +152,10 @@ async function onText(
   const scored: PairedParagraph[] = [];
   progress.stage(`reading ${basename(path)}`, paragraphs.length, "steps");
   for (const [i, paragraph] of paragraphs.entries()) {
-    const scores = await evaluateText(ensemble, paragraph, { clock: systemClock, progress: silentProgress });
-    const natsOf = (name: string): number => scores.find((score) => score.name === name)?.nats ?? Number.NaN;
-    scored.push({ bytes: scores[0]?.bytes ?? 0, first: natsOf(first), second: natsOf(second) });
+    const document = { domain: "text", source: path, passages: [{ kind: "text", text: paragraph } as const] };
+    const { bytes, sums } = await scoreDocument(document, { ensemble, clock: systemClock, exact: null });
+    const natsOf = (name: string): number => sums.find((sum) => sum.name === name)?.nats ?? Number.NaN;
+    scored.push({ bytes, first: natsOf(first), second: natsOf(second) });
     progress.update(i + 1);
   }
   progress.finish();

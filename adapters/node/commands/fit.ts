@@ -4,7 +4,8 @@ import { InvalidArgumentError, type Command } from "commander";
 import pc from "picocolors";
 import { ckaHeatMap, ckaTable } from "../../../src/alignment/cka-report.ts";
 import { compareLayers } from "../compare-layers.ts";
-import { DEFAULT_CORPUS, fitToFile, type FitOutcome } from "../fit.ts";
+import { DEFAULT_CORPUS } from "../corpus-files.ts";
+import { fitToFile, type FitOutcome } from "../fit.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
@@ -22,8 +23,8 @@ export function registerFitCommand(program: Command): void {
   program
     .command("fit")
     .argument(
-      "[corpus]",
-      "a UTF-8 text, its documents separated by blank lines (default: encyclopaedic paragraphs)",
+      "[corpus...]",
+      "UTF-8 texts, their documents separated by blank lines, or .jsonl with one a line (default: four domains)",
     )
     .description("learn the shared space from a text; what it writes is used from the next start on")
     .option("-k, --dimension <number>", "of the shared space: more is better and slower", multipleOf32, 1024)
@@ -49,10 +50,10 @@ export function registerFitCommand(program: Command): void {
       "after",
       "\nExamples:\n  concord fit\n  concord fit articles.txt --dimension 640 --report docs",
     )
-    .action(async (corpus: string | undefined, options: FitCommandOptions) => {
+    .action(async (corpus: readonly string[], options: FitCommandOptions) => {
       const output = resolve(options.output ?? fittedSpacePath());
       const outcome = await fitToFile({
-        corpus: corpus ?? DEFAULT_CORPUS,
+        corpus: corpus.length > 0 ? corpus : DEFAULT_CORPUS,
         output,
         dimension: options.dimension,
         seed: options.seed,

@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { z } from "zod";
+import { splitCorpus, type CorpusDocument, type CorpusSplit } from "../../src/ensemble/corpus.ts";
+import { ENSEMBLE_ID } from "../../src/ensemble/engine.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
+import {
+  chooseExactWeights,
+  createExactBaselines,
+  type ExactBaselines,
+  type ExactWeights,
+} from "../../src/ensemble/exact-baselines.ts";
+import {
+  compareWithBest,
+  sumByDomain,
+  type BestComparison,
+  type DomainScores,
+} from "../../src/ensemble/text-scores.ts";
+import { createRandom } from "../../src/linalg/random.ts";
+import { systemClock } from "../../src/ports/clock.ts";
+import { DEFAULT_CORPUS, readCorpus, type Corpus } from "./corpus-files.ts";
+import { openKeyedLines } from "./keyed-lines.ts";
+import type { FittedEnsemble } from "./open-ensemble.ts";
+import { concordPaths } from "./paths.ts";
+import type { ProgressBar } from "./progress-bar.ts";
+import { spaceHash } from "./score-cache.ts";
+
+export interface EvaluateRequest {
+  /** Files of documents; none for the default corpus. */
+  readonly files: readonly string[];
+  /** Only the documents that a fit with this seed would put there; null for all, a text then being one document. */
+  readonly split: keyof CorpusSplit | null;
+  readonly seed: number;
+  /** Also the exact baselines, their weights chosen on the `choose` documents. */
+  readonly exact: boolean;
+  /** At most that many documents of each domain; null for all. */
+  readonly limit: number | null;
+  readonly progress: ProgressBar;
+}
+
+export interface DomainReport extends DomainScores {
+  /** The ensemble against the member that predicts these documents best. */
+  readonly comparison: BestComparison;
+}
+
+/** Raise it when the same documents come to other scores under the same models. */
+const SCORES_VERSION = 1;
+
+const scoreSchema: z.ZodType<DocumentScore> = z.object({
+  domain: z.string(),
+  bytes: z.int(),
+  sums: z.array(z.object({ name: z.string(), vocabulary: z.string(), tokens: z.int(), nats: z.number() })),
+});
+
+const weightsSchema: z.ZodType<ExactWeights> = z.object({
+  pool: z.array(z.number()),
+  mean: z.array(z.number()),
+  partialBias: z.array(z.number()),
+});
+
+/** Scores documents by domain. Those that were scored before, also by a run that was killed, are not scored again. */
+export async function evaluateFiles(
+  { ensemble, record }: FittedEnsemble,
+  request: EvaluateRequest,
+): Promise<DomainReport[]> {
+  const { split, seed, progress } = request;
+  const paths = request.files.length > 0 ? request.files : DEFAULT_CORPUS;
+  const corpus = await readCorpus(paths, split === null && !request.exact);
+  const parts = split === null && !request.exact ? null : splitCorpus(corpus.documents, seed);
+  const documents = firstOfEach(
+    split === null || parts === null ? corpus.documents : parts[split],
+    request.limit,
+  );
+  if (split !== null && !wasFittedOn(record, corpus, seed)) {
+    progress.note(
+      `The map in use was fitted on ${record.corpus.name} with seed ${record.seed}, not on this split of ` +
+        `${corpus.name}: it may have seen some of these documents.`,
+    );
+  }
+  const exact = request.exact ? await openExact(ensemble, parts?.choose ?? [], progress) : null;
+  const scores = await scoreAll(ensemble, documents, exact, progress);
+  const members = ensemble.members.map(({ info }) => info.id);
+  return sumByDomain(scores).map((domain) =>
+    Object.assign(domain, {
+      comparison: compareWithBest(
+        scores.filter((score) => score.domain === domain.domain),
+        ENSEMBLE_ID,
+        members,
+        createRandom(seed),
+      ),
+    }),
+  );
+}
+
+async function scoreAll(
+  ensemble: Ensemble,
+  documents: readonly CorpusDocument[],
+  exact: KeyedBaselines | null,
+  progress: ProgressBar,
+): Promise<DocumentScore[]> {
+  const cache = await openKeyedLines(cachePath("text", modelsKey(ensemble, exact?.key ?? "")), scoreSchema);
+  const options = { ensemble, clock: systemClock, exact: exact?.baselines ?? null };
+  try {
+    const scores: DocumentScore[] = [];
+    progress.stage("scoring documents", documents.length, "steps");
+    for (const document of documents) {
+      const key = documentHash(document);
+      const known = cache.get(key);
+      const score = known ?? (await scoreDocument(document, options));
+      if (known === undefined) await cache.add(key, score);
+      scores.push({ ...score, domain: document.domain });
+      progress.update(scores.length);
+    }
+    progress.finish();
+    return scores;
+  } finally {
+    await cache.close();
+  }
+}
+
+interface KeyedBaselines {
+  /** What decided their weights. */
+  readonly key: string;
+  readonly baselines: ExactBaselines;
+}
+
+async function openExact(
+  ensemble: Ensemble,
+  documents: readonly CorpusDocument[],
+  progress: ProgressBar,
+): Promise<KeyedBaselines> {
+  const options = { members: ensemble.members, clock: systemClock, progress };
+  const key = createHash("sha256").update(documents.map(documentHash).join()).digest("hex");
+  const cache = await openKeyedLines(cachePath("exact-weights", modelsKey(ensemble, key)), weightsSchema);
+  try {
+    const known = cache.get(key);
+    const weights = known ?? (await chooseExactWeights({ ...options, documents }));
+    if (known === undefined) await cache.add(key, weights);
+    return { key, baselines: createExactBaselines(options, weights) };
+  } finally {
+    await cache.close();
+  }
+}
+
+function cachePath(kind: string, key: string): string {
+  return join(concordPaths().scores, `${kind}-${key.slice(0, 16)}.jsonl`);
+}
+
+/** What decides the scores of a document, sha256 in hex: the space, the weights, how this version scores, and `more`. */
+function modelsKey({ space, members }: Ensemble, more: string): string {
+  const hash = createHash("sha256").update(`${SCORES_VERSION} ${spaceHash(space)} ${more}`);
+  for (const { info } of members) hash.update(info.weightsHash);
+  return hash.digest("hex");
+}
+
+function documentHash({ passages }: CorpusDocument): string {
+  return createHash("sha256").update(JSON.stringify(passages)).digest("hex");
+}
+
+function wasFittedOn(record: FittedEnsemble["record"], corpus: Corpus, seed: number): boolean {
+  return record.corpus.sha256 === corpus.sha256 && record.seed === seed;
+}
+
+function firstOfEach(documents: readonly CorpusDocument[], limit: number | null): readonly CorpusDocument[] {
+  if (limit === null) return documents;
+  const taken = new Map<string, number>();
+  return documents.filter(({ domain }) => {
+    const count = (taken.get(domain) ?? 0) + 1;
+    taken.set(domain, count);
+    return count <= limit;
+  });
+}

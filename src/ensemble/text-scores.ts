@@ -1,0 +1,97 @@
+import type { Random } from "../linalg/random.ts";
+import { pairedBootstrap } from "../stats/paired-bootstrap.ts";
+import type { Interval } from "../stats/proportion.ts";
+import { RESAMPLES } from "./choice-report.ts";
+import type { DocumentScore } from "./evaluate-text.ts";
+
+/** How well one way of predicting foresees all documents of a domain. */
+export interface TextScore {
+  readonly domain: string;
+  readonly name: string;
+  readonly vocabulary: string;
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Sum of −log p over the tokens. */
+  readonly nats: number;
+  /** nats / (bytes · ln 2): comparable between vocabularies. Null for an empty text. */
+  readonly bitsPerByte: number | null;
+}
+
+export interface DomainScores {
+  readonly domain: string;
+  readonly documents: number;
+  readonly bytes: number;
+  readonly scores: readonly TextScore[];
+}
+
+/** One way of predicting against the best of others on the same documents. */
+export interface BestComparison {
+  readonly name: string;
+  readonly against: string;
+  /** Bits per byte of the first minus the second: below 0 the first is better. */
+  readonly difference: number;
+  /** 95 %, by resampling documents; null where there are too few. */
+  readonly interval: Interval | null;
+}
+
+/** Sums over the documents of each domain, in the domains' order. */
+export function sumByDomain(documents: readonly DocumentScore[]): DomainScores[] {
+  const domains = [...new Set(documents.map(({ domain }) => domain))];
+  return domains.map((domain) => {
+    const own = documents.filter((document) => document.domain === domain);
+    const bytes = own.reduce((sum, document) => sum + document.bytes, 0);
+    const scores = (own[0]?.sums ?? []).map(({ name, vocabulary }): TextScore => {
+      const sums = own.map((document) => sumOf(document, name));
+      const tokens = sums.reduce((sum, { tokens: count }) => sum + count, 0);
+      const nats = sums.reduce((sum, { nats: more }) => sum + more, 0);
+      return {
+        domain,
+        name,
+        vocabulary,
+        tokens,
+        bytes,
+        nats,
+        bitsPerByte: bytes > 0 ? nats / bytes / Math.LN2 : null,
+      };
+    });
+    return { domain, documents: own.length, bytes, scores };
+  });
+}
+
+/** Resampling fewer documents tells nothing. */
+const FEWEST_DOCUMENTS = 10;
+
+/** `name` against the one of `others` with the fewest bits per byte on these documents of one domain. */
+export function compareWithBest(
+  documents: readonly DocumentScore[],
+  name: string,
+  others: readonly string[],
+  random: Random,
+): BestComparison {
+  const natsOf = (of: string): number => total(documents.map((document) => sumOf(document, of).nats));
+  const [against] = others.toSorted((a, b) => natsOf(a) - natsOf(b));
+  if (against === undefined) throw new Error(`compareWithBest: nothing to compare ${name} with`);
+  const differences = documents.map(
+    (document) => (sumOf(document, name).nats - sumOf(document, against).nats) / Math.LN2,
+  );
+  const bytes = documents.map((document) => document.bytes);
+  return {
+    name,
+    against,
+    difference: total(differences) / total(bytes),
+    interval:
+      documents.length < FEWEST_DOCUMENTS
+        ? null
+        : pairedBootstrap(differences, bytes, { random, resamples: RESAMPLES }),
+  };
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
+}
+
+function sumOf(document: DocumentScore, name: string): { tokens: number; nats: number } {
+  const found = document.sums.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new Error(`a document of ${document.domain} was not scored by ${name}`);
+  return found;
+}
