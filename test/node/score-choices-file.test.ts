@@ -1,0 +1,130 @@
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { scoreChoicesFile } from "../../adapters/node/score-choices-file.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { GatewayError } from "../../src/ports/gateway-error.ts";
+import { silentProgress } from "../../src/ports/progress.ts";
+import { createScriptedEnsemble } from "../scripted-ensemble.ts";
+
+let folder: string;
+let path: string;
+let scoresPath: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "concord-scores-"));
+  path = join(folder, "quiz.jsonl");
+  scoresPath = join(folder, "scores.jsonl");
+  const items = Array.from({ length: 10 }, (_, i) => ({
+    id: `q${i}`,
+    context: `${i} + 1 is`,
+    choices: [` ${i + 1}`, ` ${i}`],
+    label: 0,
+    split: i % 5 === 0 ? "choose" : "report",
+  }));
+  await writeFile(path, items.map((item) => `${JSON.stringify(item)}\n`).join(""));
+});
+
+afterEach(() => rm(folder, { recursive: true }));
+
+/** Scores the quiz; `notes` are what the user is told besides progress. */
+async function scoreQuiz(ensemble: Ensemble, limit: number | null = null) {
+  const notes: string[] = [];
+  const progress = { ...silentProgress, note: (text: string) => void notes.push(text) };
+  const found = await scoreChoicesFile(ensemble, { path, split: "report", limit, scoresPath, progress });
+  return { ...found, notes };
+}
+
+/** The scripted ensemble; its anchor counts the sequences' appends, and is lost after `most` of them. */
+function countingEnsemble(most = Infinity): { ensemble: Ensemble; appends: () => number } {
+  const scripted = createScriptedEnsemble();
+  const [anchor, ...others] = scripted.members;
+  let appends = 0;
+  const counted = {
+    ...anchor,
+    openSequence: () => {
+      const sequence = anchor.openSequence();
+      return {
+        ...sequence,
+        get length() {
+          return sequence.length;
+        },
+        append: (...args: Parameters<typeof sequence.append>) => {
+          if (++appends > most) throw new GatewayError("members_lost", "first: its worker ended");
+          return sequence.append(...args);
+        },
+      };
+    },
+  };
+  return { ensemble: { ...scripted, members: [counted, ...others] }, appends: () => appends };
+}
+
+describe("scoring a file of choices", () => {
+  it("gives the items of the split, and those to choose on", async () => {
+    const { told, choosing } = await scoreQuiz(createScriptedEnsemble());
+    expect(told.map(({ item }) => item.id)).toEqual(["q1", "q2", "q3", "q4", "q6", "q7", "q8", "q9"]);
+    expect(choosing.map(({ item }) => item.id)).toEqual(["q0", "q5"]);
+  });
+
+  it("takes a limited number evenly over the file", async () => {
+    const { told } = await scoreQuiz(createScriptedEnsemble(), 2);
+    expect(told.map(({ item }) => item.id)).toEqual(["q4", "q9"]);
+  });
+
+  it("goes on where a run ended in the middle of an item", async () => {
+    const whole = await scoreQuiz(createScriptedEnsemble());
+    const lines = (await readFile(scoresPath, "utf8")).split("\n");
+    // The header, three items and a piece of the fourth: what a kill may leave.
+    await writeFile(scoresPath, `${lines.slice(0, 4).join("\n")}\n${lines[4]?.slice(0, 30)}`);
+    const { ensemble, appends } = countingEnsemble();
+    const again = await scoreQuiz(ensemble);
+    expect(again.notes).toEqual([`3 of 10 items were scored before: ${scoresPath}`]);
+    expect(appends()).toBe(2 * 7);
+    expect({ ...again, notes: [] }).toEqual({ ...whole, notes: [] });
+  });
+
+  it("scores nothing again when all is there", async () => {
+    await scoreQuiz(createScriptedEnsemble());
+    const { ensemble, appends } = countingEnsemble();
+    await scoreQuiz(ensemble);
+    expect(appends()).toBe(0);
+  });
+
+  it("keeps what was scored before a member was lost, and names the item", async () => {
+    const { ensemble } = countingEnsemble(9);
+    await expect(scoreQuiz(ensemble)).rejects.toThrow(/quiz\.jsonl: item q\d: first: its worker ended/);
+    const { notes } = await scoreQuiz(createScriptedEnsemble());
+    expect(notes).toEqual([`4 of 10 items were scored before: ${scoresPath}`]);
+  });
+
+  it("does not take scores of other items for these", async () => {
+    await scoreQuiz(createScriptedEnsemble());
+    await appendFile(path, `${JSON.stringify({ id: "x", context: "", choices: ["a", "b"], label: 1 })}\n`);
+    await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/other items, maps or weights/);
+  });
+
+  it("does not take scores under another map for these", async () => {
+    await scoreQuiz(createScriptedEnsemble());
+    const scripted = createScriptedEnsemble();
+    const members = scripted.space.members.map((member) => Object.assign({}, member, { weight: 0.4 }));
+    const changed = { ...scripted, space: { ...scripted.space, members } };
+    await expect(scoreQuiz(changed)).rejects.toThrow(/other items, maps or weights/);
+  });
+
+  it.each(["my notes", "my notes\nand more\n", '{"a": 1}\n'])(
+    "leaves a file alone that holds something else: %j",
+    async (text) => {
+      await writeFile(scoresPath, text);
+      await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/no file of choice scores/);
+      expect(await readFile(scoresPath, "utf8")).toBe(text);
+    },
+  );
+
+  it("names a line that is damaged", async () => {
+    await scoreQuiz(createScriptedEnsemble());
+    const lines = (await readFile(scoresPath, "utf8")).split("\n");
+    await writeFile(scoresPath, lines.with(2, "{}").join("\n"));
+    await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/scores\.jsonl:3 is damaged/);
+  });
+});
