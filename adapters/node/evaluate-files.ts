@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { z } from "zod";
 import { splitCorpus, type CorpusDocument, type CorpusSplit } from "../../src/ensemble/corpus.ts";
 import { ENSEMBLE_ID } from "../../src/ensemble/engine.ts";
@@ -22,9 +21,8 @@ import { systemClock } from "../../src/ports/clock.ts";
 import { DEFAULT_CORPUS, readCorpus, type Corpus } from "./corpus-files.ts";
 import { openKeyedLines } from "./keyed-lines.ts";
 import type { FittedEnsemble } from "./open-ensemble.ts";
-import { concordPaths } from "./paths.ts";
 import type { ProgressBar } from "./progress-bar.ts";
-import { spaceHash } from "./score-cache.ts";
+import { modelsKey, scoresPath } from "./score-keys.ts";
 
 export interface EvaluateRequest {
   /** Files of documents; none for the default corpus. */
@@ -99,7 +97,10 @@ async function scoreAll(
   exact: KeyedBaselines | null,
   progress: ProgressBar,
 ): Promise<DocumentScore[]> {
-  const cache = await openKeyedLines(cachePath("text", modelsKey(ensemble, exact?.key ?? "")), scoreSchema);
+  const cache = await openKeyedLines(
+    scoresPath("text", modelsKey(ensemble, `${SCORES_VERSION} ${exact?.key ?? ""}`)),
+    scoreSchema,
+  );
   const options = { ensemble, clock: systemClock, exact: exact?.baselines ?? null };
   try {
     const scores: DocumentScore[] = [];
@@ -132,7 +133,10 @@ async function openExact(
 ): Promise<KeyedBaselines> {
   const options = { members: ensemble.members, clock: systemClock, progress };
   const key = createHash("sha256").update(documents.map(documentHash).join()).digest("hex");
-  const cache = await openKeyedLines(cachePath("exact-weights", modelsKey(ensemble, key)), weightsSchema);
+  const cache = await openKeyedLines(
+    scoresPath("exact-weights", modelsKey(ensemble, `${SCORES_VERSION} ${key}`)),
+    weightsSchema,
+  );
   try {
     const known = cache.get(key);
     const weights = known ?? (await chooseExactWeights({ ...options, documents }));
@@ -141,17 +145,6 @@ async function openExact(
   } finally {
     await cache.close();
   }
-}
-
-function cachePath(kind: string, key: string): string {
-  return join(concordPaths().scores, `${kind}-${key.slice(0, 16)}.jsonl`);
-}
-
-/** What decides the scores of a document, sha256 in hex: the space, the weights, how this version scores, and `more`. */
-function modelsKey({ space, members }: Ensemble, more: string): string {
-  const hash = createHash("sha256").update(`${SCORES_VERSION} ${spaceHash(space)} ${more}`);
-  for (const { info } of members) hash.update(info.weightsHash);
-  return hash.digest("hex");
 }
 
 function documentHash({ passages }: CorpusDocument): string {

@@ -11,22 +11,23 @@ export interface KeyedLines<T> {
 
 /**
  * Opens or creates a file of `{ "key", "value" }` lines. What a killed run left unfinished at the end is dropped.
- * @throws Error naming the line that holds something else
+ * @throws Error naming the line that holds something else; the file is then as it was
  */
 export async function openKeyedLines<T>(path: string, schema: z.ZodType<T>): Promise<KeyedLines<T>> {
   const lineSchema = z.object({ key: z.string(), value: schema });
   await mkdir(dirname(path), { recursive: true });
   const file = await open(path, "a+");
   try {
-    const bytes = await file.readFile();
-    const whole = bytes.lastIndexOf("\n") + 1;
-    await file.truncate(whole);
+    const lines = (await file.readFile()).toString("utf8").split("\n");
+    const unfinished = lines.pop() ?? "";
     const known = new Map<string, T>();
-    for (const [i, line] of bytes.subarray(0, whole).toString("utf8").split("\n").slice(0, -1).entries()) {
+    for (const [i, line] of lines.entries()) {
       const entry = lineSchema.safeParse(parsed(line));
-      if (!entry.success) throw new Error(`${path}:${i + 1} is damaged; delete the file and score anew`);
+      if (!entry.success) throw notOurs(path, i + 1);
       known.set(entry.data.key, entry.data.value);
     }
+    if (!unfinished.startsWith(LINE_START.slice(0, unfinished.length))) throw notOurs(path, lines.length + 1);
+    if (unfinished !== "") await file.truncate(Buffer.byteLength(lines.map((line) => `${line}\n`).join("")));
     return {
       get: (key) => known.get(key),
       async add(key, value) {
@@ -39,6 +40,13 @@ export async function openKeyedLines<T>(path: string, schema: z.ZodType<T>): Pro
     await file.close();
     throw error;
   }
+}
+
+/** Every line begins so. */
+const LINE_START = '{"key":"';
+
+function notOurs(path: string, line: number): Error {
+  return new Error(`${path}:${line} holds no scores, or damaged ones; name another file, or delete this one`);
 }
 
 function parsed(line: string): unknown {

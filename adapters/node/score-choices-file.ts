@@ -1,13 +1,15 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
+import { z } from "zod";
 import type { ScoredItem } from "../../src/ensemble/choice-ways.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import type { ChoiceItem } from "../../src/ensemble/option-tokens.ts";
-import { createChoiceScorer } from "../../src/ensemble/score-choices.ts";
+import { createChoiceScorer, type ItemScores } from "../../src/ensemble/score-choices.ts";
 import { parseChoices } from "./choices-file.ts";
-import { concordPaths } from "./paths.ts";
+import { openKeyedLines } from "./keyed-lines.ts";
 import type { ProgressBar } from "./progress-bar.ts";
-import { openScoreCache, scoresKey } from "./score-cache.ts";
+import { modelsKey, scoresPath } from "./score-keys.ts";
 
 export interface ScoreRequest {
   readonly path: string;
@@ -15,10 +17,18 @@ export interface ScoreRequest {
   readonly split: ChoiceItem["split"];
   /** At most this many items of a split, evenly over the file; null for all. */
   readonly limit: number | null;
-  /** Where scores are kept; null for the place that items, map and weights name. */
+  /** Where scores are kept; null for the file in CONCORD_HOME that belongs to map and weights. */
   readonly scoresPath: string | null;
   readonly progress: ProgressBar;
 }
+
+/** Raise it when the same items come to other scores under the same models. */
+const SCORES_VERSION = 1;
+
+const scoresSchema: z.ZodType<ItemScores> = z.object({
+  bytes: z.array(z.int()),
+  rows: z.array(z.object({ name: z.string(), tokens: z.array(z.int()), logprobs: z.array(z.number()) })),
+});
 
 export interface ScoredFile {
   readonly told: readonly ScoredItem[];
@@ -29,8 +39,7 @@ export interface ScoredFile {
 /** Scores a file's items, those to tell of and those to choose on. Items scored before, also by a run that was killed, are not scored again. */
 export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest): Promise<ScoredFile> {
   const { path, split, limit, progress } = request;
-  const bytes = await readFile(path);
-  const items = parseChoices(path, bytes.toString("utf8"));
+  const items = parseChoices(path, await readFile(path, "utf8"));
   const told = evenly(
     items.filter((item) => item.split === split),
     limit,
@@ -40,37 +49,32 @@ export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest
     items.filter((item) => item.split === "choose"),
     limit,
   );
-  const key = scoresKey(
-    bytes,
-    ensemble.space,
-    ensemble.members.map(({ info }) => info),
-  );
-  const name = basename(path, ".jsonl");
-  const kept = request.scoresPath ?? join(concordPaths().scores, `${name}-${key.slice(0, 16)}.jsonl`);
-  const cache = await openScoreCache(kept, key);
+  const key = modelsKey(ensemble, `${SCORES_VERSION}`);
+  const kept = request.scoresPath ?? scoresPath("choices", key);
+  const cache = await openKeyedLines(kept, scoresSchema);
+  const known = (item: ChoiceItem): ItemScores | undefined => cache.get(itemKey(key, item));
   const scorer = createChoiceScorer(ensemble);
   try {
     const wanted = [...new Set([...told, ...choosing])];
-    const missing = wanted.filter((item) => cache.get(item.id) === undefined);
+    const missing = wanted.filter((item) => known(item) === undefined);
     if (missing.length < wanted.length) {
       progress.note(
         `${wanted.length - missing.length} of ${wanted.length} items were scored before: ${kept}`,
       );
     }
-    if (missing.length > 0) progress.stage(`scoring ${name}`, missing.length, "steps");
+    if (missing.length > 0) progress.stage(`scoring ${basename(path)}`, missing.length, "steps");
     for (const [i, item] of missing.entries()) {
-      await cache.add(
-        item.id,
-        await scorer.score(item).catch((error: unknown) => rethrow(path, item, error)),
-      );
+      const scores = await scorer.score(item).catch((error: unknown) => rethrow(path, item, error));
+      await cache.add(itemKey(key, item), scores);
       progress.update(i + 1);
     }
     progress.finish();
-    const withScores = (item: ChoiceItem): ScoredItem[] => {
-      const scores = cache.get(item.id);
-      return scores === undefined ? [] : [{ item, scores }];
+    const withScores = (item: ChoiceItem): ScoredItem => {
+      const scores = known(item);
+      if (scores === undefined) throw new Error(`${path}: item ${item.id} was not scored`);
+      return { item, scores };
     };
-    return { told: told.flatMap(withScores), choosing: choosing.flatMap(withScores) };
+    return { told: told.map(withScores), choosing: choosing.map(withScores) };
   } finally {
     scorer.close();
     await cache.close();
@@ -83,6 +87,13 @@ function evenly<T>(items: readonly T[], limit: number | null): readonly T[] {
   return items.filter(
     (_, i) => Math.floor(((i + 1) * limit) / items.length) > Math.floor((i * limit) / items.length),
   );
+}
+
+/** What decides an item's scores, sha256 in hex: the models and its texts. */
+function itemKey(models: string, { context, choices }: ChoiceItem): string {
+  return createHash("sha256")
+    .update(JSON.stringify([models, context, choices]))
+    .digest("hex");
 }
 
 function rethrow(path: string, item: ChoiceItem, error: unknown): never {

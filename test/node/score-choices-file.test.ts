@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -75,8 +75,8 @@ describe("scoring a file of choices", () => {
   it("goes on where a run ended in the middle of an item", async () => {
     const whole = await scoreQuiz(createScriptedEnsemble());
     const lines = (await readFile(scoresPath, "utf8")).split("\n");
-    // The header, three items and a piece of the fourth: what a kill may leave.
-    await writeFile(scoresPath, `${lines.slice(0, 4).join("\n")}\n${lines[4]?.slice(0, 30)}`);
+    // Three items and a piece of the fourth: what a kill may leave.
+    await writeFile(scoresPath, `${lines.slice(0, 3).join("\n")}\n${lines[3]?.slice(0, 90)}`);
     const { ensemble, appends } = countingEnsemble();
     const again = await scoreQuiz(ensemble);
     expect(again.notes).toEqual([`3 of 10 items were scored before: ${scoresPath}`]);
@@ -98,10 +98,11 @@ describe("scoring a file of choices", () => {
     expect(notes).toEqual([`4 of 10 items were scored before: ${scoresPath}`]);
   });
 
-  it("does not take scores of other items for these", async () => {
+  it("scores an item anew when its texts are others, and no other", async () => {
     await scoreQuiz(createScriptedEnsemble());
-    await appendFile(path, `${JSON.stringify({ id: "x", context: "", choices: ["a", "b"], label: 1 })}\n`);
-    await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/other items, maps or weights/);
+    const text = await readFile(path, "utf8");
+    await writeFile(path, text.replace("3 + 1 is", "3 and 1 is").replaceAll('"label":0', '"label":1'));
+    expect((await scoreQuiz(createScriptedEnsemble())).notes[0]).toMatch(/^9 of 10 items/);
   });
 
   it("does not take scores under another map for these", async () => {
@@ -109,14 +110,15 @@ describe("scoring a file of choices", () => {
     const scripted = createScriptedEnsemble();
     const members = scripted.space.members.map((member) => Object.assign({}, member, { weight: 0.4 }));
     const changed = { ...scripted, space: { ...scripted.space, members } };
-    await expect(scoreQuiz(changed)).rejects.toThrow(/other items, maps or weights/);
+    expect((await scoreQuiz(changed)).notes).toEqual([]);
+    expect((await scoreQuiz(scripted)).notes[0]).toMatch(/^10 of 10 items/);
   });
 
   it.each(["my notes", "my notes\nand more\n", '{"a": 1}\n'])(
     "leaves a file alone that holds something else: %j",
     async (text) => {
       await writeFile(scoresPath, text);
-      await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/no file of choice scores/);
+      await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/scores\.jsonl:1 holds no scores/);
       expect(await readFile(scoresPath, "utf8")).toBe(text);
     },
   );
@@ -125,6 +127,6 @@ describe("scoring a file of choices", () => {
     await scoreQuiz(createScriptedEnsemble());
     const lines = (await readFile(scoresPath, "utf8")).split("\n");
     await writeFile(scoresPath, lines.with(2, "{}").join("\n"));
-    await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/scores\.jsonl:3 is damaged/);
+    await expect(scoreQuiz(createScriptedEnsemble())).rejects.toThrow(/scores\.jsonl:3 holds/);
   });
 });

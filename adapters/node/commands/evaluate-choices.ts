@@ -7,7 +7,7 @@ import { reportChoices, type ChoiceReport } from "../../../src/ensemble/choice-r
 import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { spaceHash } from "../score-cache.ts";
+import { spaceHash } from "../score-keys.ts";
 import { scoreChoicesFile } from "../score-choices-file.ts";
 import { addChoiceOptions, type ChoiceOptions } from "./choice-options.ts";
 import { choiceLines, choiceMarkdown } from "./choices-table.ts";

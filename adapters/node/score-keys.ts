@@ -1,0 +1,26 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { SharedSpace } from "../../src/alignment/shared-space.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { concordPaths } from "./paths.ts";
+
+/** The maps, offsets, biases and weights of a space, sha256 in hex. */
+export function spaceHash({ dimension, decoderCentre, members }: SharedSpace): string {
+  const hash = createHash("sha256").update(`${dimension}`).update(decoderCentre);
+  for (const { id, weight, projection, offset, factor, tokenBias } of members) {
+    hash.update(`${id} ${weight}`).update(projection).update(offset).update(factor).update(tokenBias);
+  }
+  return hash.digest("hex");
+}
+
+/** What decides scores besides what is scored, sha256 in hex: the space, the weights, and how they are made (`more`). */
+export function modelsKey({ space, members }: Ensemble, more: string): string {
+  const hash = createHash("sha256").update(`${spaceHash(space)} ${more}`);
+  for (const { info } of members) hash.update(info.weightsHash);
+  return hash.digest("hex");
+}
+
+/** The file in which scores of one kind are kept. */
+export function scoresPath(kind: string, key: string): string {
+  return join(concordPaths().scores, `${kind}-${key.slice(0, 16)}.jsonl`);
+}
