@@ -1,5 +1,6 @@
 import type { LanguageModel } from "../ports/language-model.ts";
-import { createGrowingText, encodePrefixes } from "./growing-text.ts";
+import { createGrowingText } from "./growing-text.ts";
+import { createPrefixReader, prefixStates } from "./prefix-reader.ts";
 import { rowsOf } from "./token-reader.ts";
 
 /**
@@ -39,34 +40,11 @@ export function createTextReader(model: LanguageModel, text: string): TextReader
 
   return {
     async at(offsets, signal) {
-      const ids = Int32Array.from(growing.ids);
-      const prefixes = encodePrefixes(tokenizer, initial, offsets);
-      /** `after[i]` is the state after the first i tokens of the whole text. */
-      const after = await readOn(0, new Int32Array(0), 1, signal);
-      const readTo = async (count: number) => {
-        if (count <= read) return;
-        const from = read;
-        const rows = await readOn(from, ids.subarray(from, count), count - from, signal);
-        rows.forEach((row, i) => (after[from + 1 + i] = row));
-      };
-      const states: (Float32Array | null)[] = [];
-      for (const prefix of prefixes) {
-        if (prefix === null) {
-          states.push(null);
-          continue;
-        }
-        await readTo(prefix.shared);
-        if (prefix.tail.length === 0) {
-          states.push(after[prefix.shared] ?? null);
-          continue;
-        }
-        const rows = await readOn(prefix.shared, prefix.tail, 1, signal);
-        states.push(rows[0] ?? null);
-        read = prefix.shared;
-        sequence.truncate(read + 1);
-      }
-      await readTo(ids.length);
-      state = after[ids.length] ?? null;
+      const reader = createPrefixReader(model, sequence);
+      const states = await prefixStates(reader, tokenizer, initial, offsets, signal);
+      const whole = await reader.read(Int32Array.from(growing.ids), signal);
+      read = growing.length;
+      state = whole.at(-1) ?? null;
       return states;
     },
     async current(signal) {
