@@ -1,11 +1,12 @@
 import type { TappedStates } from "../../src/ensemble/collect-states.ts";
-import { splitCorpus } from "../../src/ensemble/corpus.ts";
+import { splitCorpus, takeTokens, type CorpusSplit } from "../../src/ensemble/corpus.ts";
 import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
 import { sumByDomain } from "../../src/ensemble/text-scores.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
 import { readCorpus } from "./corpus-files.ts";
+import { createOnnxDistillation } from "./onnx-distillation.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { joinMembers } from "./open-ensemble.ts";
 import { openMembers, type OpenOptions } from "./open-members.ts";
@@ -19,6 +20,10 @@ export interface FitRequest extends OpenOptions {
   readonly dimension: number;
   readonly seed: number;
   readonly eigenvalueFloor: number;
+  /** Tokens to fit on, at most. */
+  readonly tokens: number;
+  /** Leave out the refinement: quicker, and not as good. */
+  readonly fast: boolean;
   /** Keep states of tapped layers, to compare the members. */
   readonly report: boolean;
 }
@@ -33,14 +38,26 @@ export interface FitOutcome {
 /** Places in the text at which layers are compared: more changes the third digit and costs its square. */
 const TAPPED_PLACES = 1500;
 
+/** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
+const CHOOSE_TOKENS = 4000;
+const REPORT_TOKENS = 6000;
+/** What fits into ten minutes on two cores together with everything else. */
+const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
+
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
   const { output, dimension, seed, eigenvalueFloor, progress } = request;
   const corpus = await readCorpus(request.corpus);
-  const split = splitCorpus(corpus.documents, seed);
+  const whole = splitCorpus(corpus.documents, seed);
   const opened = await openMembers(request);
   try {
     const members = opened.members.map(({ model }) => model.info);
+    const { tokenizer } = opened.members[0].model;
+    const split: CorpusSplit = {
+      fit: takeTokens(whole.fit, request.tokens, tokenizer, seed),
+      choose: takeTokens(whole.choose, CHOOSE_TOKENS, tokenizer, seed),
+      report: takeTokens(whole.report, REPORT_TOKENS, tokenizer, seed),
+    };
     const fit = await fitSpace({
       members: opened.members,
       corpus: split,
@@ -49,6 +66,8 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       taps: request.report ? members.map(tappedLayers) : [],
       tappedPlaces: TAPPED_PLACES,
       multiply: await createOnnxProduct(),
+      refinement: request.fast ? null : { ...REFINEMENT, createStep: createOnnxDistillation },
+      seed,
       clock: systemClock,
       progress,
     });
@@ -68,6 +87,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         sha256: corpus.sha256,
         fitDocuments: split.fit.length,
         fitTokens: fit.fitTokens,
+        refinedPositions: fit.refinedPositions,
         chooseDocuments: split.choose.length,
         choosePositions: fit.choosePositions,
         reportDocuments: split.report.length,

@@ -42,6 +42,8 @@ const recordSchema = z.object({
     sha256: z.string(),
     fitDocuments: z.int(),
     fitTokens: z.int(),
+    /** Positions of the fit documents that the closed-form maps were refined on; 0 for none. */
+    refinedPositions: z.int().default(0),
     chooseDocuments: z.int(),
     choosePositions: z.int(),
     reportDocuments: z.int(),

@@ -13,36 +13,34 @@ import { createStateReading } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
 
 export interface ChooseOptions {
-  readonly members: readonly [LanguageModel, ...LanguageModel[]];
-  readonly documents: readonly CorpusDocument[];
-  /** A space whose weights and biases for partial rows are still open. */
+  /** A space whose weights are open, and its members' biases for partial rows. */
   readonly space: SharedSpace;
   readonly tables: readonly AnchorRows[];
   /** E (V, k). */
   readonly decoder: Float32Array;
+  /** Of documents that the maps have not seen. */
+  readonly positions: readonly ChosenPosition[];
+  /** The anchor's special tokens. */
+  readonly special: readonly number[];
   readonly multiply: MatrixProduct;
-  readonly clock: Clock;
   readonly progress: Progress;
 }
 
-export interface ChosenWeights {
-  readonly space: SharedSpace;
-  /** Positions they were chosen on. */
-  readonly positions: number;
-  /** Mean −ln p of the tokens under each member and under the pool, nats, on those positions. */
-  readonly memberNll: readonly number[];
-  readonly nll: number;
+export interface ReadOptions {
+  /** The anchor first. */
+  readonly members: readonly [LanguageModel, ...LanguageModel[]];
+  readonly documents: readonly CorpusDocument[];
+  readonly clock: Clock;
+  readonly progress: Progress;
 }
 
 /** Logits of that many positions are held for every member: 120 MB each at V = 49,152. */
 const MOST_POSITIONS = 600;
 
-/** Chooses, on documents that the maps have not seen, each member's bias for partial rows and the pool's weights. */
-export async function chooseWeights(options: ChooseOptions): Promise<ChosenWeights> {
-  const { members, space, tables, progress } = options;
-  const positions = await readPositions(options);
+/** The space with each member's bias for partial rows and the weights of the pool that make the tokens most likely. */
+export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace> {
+  const { space, tables, positions, special, progress } = options;
   progress.stage("choosing the weights", space.members.length, "steps");
-  const special = [...members[0].tokenizer.specialTokens];
   const tokens = positions.map((position) => position.token);
   const logits: Float32Array[][] = [];
   const tokenBiases: Float32Array[] = [];
@@ -68,8 +66,7 @@ export async function chooseWeights(options: ChooseOptions): Promise<ChosenWeigh
       tokenBias: tokenBiases[m] ?? member.tokenBias,
     }),
   );
-  const { memberNll, nll } = pool;
-  return { space: { ...space, members: chosen }, positions: positions.length, memberNll, nll };
+  return { ...space, members: chosen };
 }
 
 export interface ChosenPosition {
@@ -78,9 +75,7 @@ export interface ChosenPosition {
 }
 
 /** Positions at which every member has a state, evenly over all documents. */
-export async function readPositions(
-  options: Pick<ChooseOptions, "members" | "documents" | "clock" | "progress">,
-): Promise<ChosenPosition[]> {
+export async function readPositions(options: ReadOptions): Promise<ChosenPosition[]> {
   const { members, clock, progress } = options;
   const passages = options.documents.flatMap((document) => document.passages);
   const found: ChosenPosition[] = [];

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { createRandom } from "../linalg/random.ts";
-import type { ChatMessage } from "../ports/tokenizer.ts";
+import type { ChatMessage, Tokenizer } from "../ports/tokenizer.ts";
 
 /** What is read at once: a text, or an answer with the turns before it. */
 export type Passage =
@@ -128,6 +128,27 @@ export function splitCorpus(documents: readonly CorpusDocument[], seed: number):
     }
   }
   return split;
+}
+
+/**
+ * Documents in an order that the seed decides, domains mixed, up to about so many tokens: reading all of a large corpus
+ * would take longer than it helps.
+ */
+export function takeTokens(
+  documents: readonly CorpusDocument[],
+  most: number,
+  tokenizer: Tokenizer,
+  seed: number,
+): CorpusDocument[] {
+  const taken: CorpusDocument[] = [];
+  let tokens = 0;
+  for (const at of createRandom(seed).shuffle(Array.from(documents.keys()))) {
+    const document = documents[at];
+    if (document === undefined || tokens >= most) break;
+    taken.push(document);
+    for (const passage of document.passages) tokens += tokenizer.encode(passageText(passage)).ids.length;
+  }
+  return taken;
 }
 
 function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {

@@ -1,13 +1,17 @@
 import { decoderMatrix, type MatrixProduct } from "../alignment/decoder-matrix.ts";
 import { explainedVariance, jointSvd, sharedMaps, tokenWeights } from "../alignment/joint-svd.ts";
+import type { DistillationStep } from "../alignment/distil.ts";
 import { createSharedSpace, type SharedSpace } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import { anchorRows, type FitMember } from "./anchor-rows.ts";
-import { chooseWeights } from "./choose-weights.ts";
+import type { Moments } from "../stats/moments.ts";
+import { anchorRows, type AnchorRows, type FitMember } from "./anchor-rows.ts";
+import { chooseWeights, readPositions } from "./choose-weights.ts";
 import { collectStates, type TappedStates } from "./collect-states.ts";
 import type { CorpusSplit } from "./corpus.ts";
+import { collectExamples } from "./distillation-examples.ts";
+import { refineSpace } from "./refine-space.ts";
 
 export interface FitOptions {
   /** The anchor first. */
@@ -22,14 +26,29 @@ export interface FitOptions {
   /** The most places in the text for which they are kept. */
   readonly tappedPlaces: number;
   readonly multiply: MatrixProduct;
+  /** Refines the closed-form maps by distillation; null leaves them as they are. */
+  readonly refinement: Refinement | null;
+  readonly seed: number;
   readonly clock: Clock;
   readonly progress: Progress;
+}
+
+export interface Refinement {
+  /** Positions of the fit documents to learn from, at most. */
+  readonly positions: number;
+  readonly epochs: number;
+  /** Runs steps over the members' rows U_m (V, d_m). */
+  createStep(
+    tables: readonly { readonly rows: Float32Array; readonly width: number }[],
+  ): Promise<DistillationStep>;
 }
 
 export interface Fit {
   readonly space: SharedSpace;
   /** Tokens of the anchor that the maps were fitted on. */
   readonly fitTokens: number;
+  /** Positions that the maps were refined on; 0 for none. */
+  readonly refinedPositions: number;
   /** Positions that the weights were chosen on. */
   readonly choosePositions: number;
   /** Share of the weighted logit variance that k dimensions carry. */
@@ -38,9 +57,10 @@ export interface Fit {
 }
 
 /**
- * Learns a shared space from text in closed form: moments of every member's final states on the fit documents, the
+ * Learns a shared space from text. In closed form: moments of every member's final states on the fit documents, the
  * weighted joint SVD of the members' heads over the anchor's vocabulary, then biases and weights on the choose
- * documents. The report documents are not touched.
+ * documents. Then, if asked, refines the maps on the fit documents and chooses the weights anew. The report documents
+ * are not touched.
  */
 export async function fitSpace(options: FitOptions): Promise<Fit> {
   const { members, corpus, dimension, progress, multiply, clock } = options;
@@ -78,28 +98,41 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     models.map((model) => model.info.id),
     models.map(() => 1 / models.length),
   );
-  const decoder = await decoderMatrix(
-    draft,
-    tables.map(({ rows }) => rows),
-    multiply,
-  );
-  const chosen = await chooseWeights({
-    members: models,
-    documents: corpus.choose,
-    space: draft,
-    tables,
-    decoder,
-    multiply,
-    clock,
-    progress,
-  });
+  const documents = await readPositions({ members: models, documents: corpus.choose, clock, progress });
+  const choose = async (space: SharedSpace): Promise<SharedSpace> => {
+    const rows = tables.map((table) => table.rows);
+    const decoder = await decoderMatrix(space, rows, multiply);
+    const special = [...models[0].tokenizer.specialTokens];
+    return chooseWeights({ space, tables, decoder, positions: documents, special, multiply, progress });
+  };
+  const closed = await choose(draft);
+  const refined = options.refinement && (await refine(options, models, closed, tables, collected.moments));
   return {
-    space: chosen.space,
+    space: refined === null ? closed : await choose(refined.space),
     fitTokens: collected.tokens,
-    choosePositions: chosen.positions,
+    refinedPositions: refined?.positions ?? 0,
+    choosePositions: documents.length,
     explainedVariance: explainedVariance(svd)[dimension - 1] ?? 1,
     taps: collected.taps,
   };
+}
+
+async function refine(
+  { refinement, corpus, clock, progress, seed }: FitOptions,
+  members: readonly [LanguageModel, ...LanguageModel[]],
+  space: SharedSpace,
+  tables: readonly AnchorRows[],
+  moments: readonly Moments[],
+): Promise<{ space: SharedSpace; positions: number } | null> {
+  if (refinement === null) return null;
+  const { positions: most, epochs } = refinement;
+  const examples = await collectExamples({ members, documents: corpus.fit, most, clock, progress });
+  const step = await refinement.createStep(
+    tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
+  );
+  const means = moments.map(({ mean }) => Float32Array.from(mean));
+  const refined = await refineSpace({ space, means, examples, step, epochs, seed, progress });
+  return { space: refined, positions: examples.length };
 }
 
 /** Every document ends once, though its text does not say so: the decoder must know the end tokens well. */

@@ -1,4 +1,4 @@
-import { writeSpace, type SpaceRecord } from "../../adapters/node/space-file.ts";
+import { SPACE_VERSION, writeSpace, type SpaceRecord } from "../../adapters/node/space-file.ts";
 
 /** Writes one map after the other to the same path until it is killed; says so after the first. */
 
@@ -6,7 +6,7 @@ const [path = ""] = process.argv.slice(2);
 const width = 64;
 const dimension = 512;
 const record: SpaceRecord = {
-  version: 1,
+  version: SPACE_VERSION,
   dimension,
   seed: 1,
   eigenvalueFloor: 1e-6,
@@ -16,6 +16,7 @@ const record: SpaceRecord = {
     sha256: "0",
     fitDocuments: 0,
     fitTokens: 0,
+    refinedPositions: 0,
     chooseDocuments: 0,
     choosePositions: 0,
     reportDocuments: 0,

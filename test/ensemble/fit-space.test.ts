@@ -84,6 +84,8 @@ describe("a space fitted for three members of different widths", () => {
       taps: [],
       tappedPlaces: 0,
       multiply,
+      refinement: null,
+      seed: 1,
       clock: systemClock,
       progress: silentProgress,
     });
