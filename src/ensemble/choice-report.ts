@@ -39,6 +39,8 @@ export interface ChoiceReport {
   readonly items: number;
   /** Items on which normalisation and best member were picked; 0: there were none, and the items told were used. */
   readonly choosingItems: number;
+  /** Whether some of those are among the items told: accuracies are then a little too high. */
+  readonly pickedOnTold: boolean;
   readonly bestMember: string;
   readonly rows: readonly ChoiceReportRow[];
 }
@@ -61,10 +63,12 @@ export function reportChoices(
   { memberIds, normalise, seed }: ChoiceReportOptions,
 ): ChoiceReport {
   const { ways, bestMember } = waysFor(told, choosing, memberIds, normalise);
+  const toldItems = new Set(told.map(({ item }) => item));
   const best = ways.find((way) => way.name === BEST_MEMBER);
   return {
     items: told.length,
     choosingItems: choosing.length,
+    pickedOnTold: choosing.length === 0 || choosing.some(({ item }) => toldItems.has(item)),
     bestMember,
     rows: ways.map((way) => {
       const right = told.filter(way.isRight).length;

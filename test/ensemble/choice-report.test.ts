@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { betterOf } from "../../src/ensemble/better-of.ts";
 import { reportChoices } from "../../src/ensemble/choice-report.ts";
 import {
   BEST_MEMBER,
@@ -82,7 +83,7 @@ describe("a report on choices", () => {
     const choosing = [scored({ label: 0, a: clearSecond, b: clearFirst, c: clearSecond })];
     const told = [scored({ label: 0, a: clearFirst, b: clearSecond, c: clearFirst })];
     const { report, row } = rowsOf(told, choosing, "none");
-    expect(report).toMatchObject({ items: 1, choosingItems: 1, bestMember: "b" });
+    expect(report).toMatchObject({ items: 1, choosingItems: 1, pickedOnTold: false, bestMember: "b" });
     expect(row(BEST_MEMBER)).toMatchObject({ right: 0, versusBest: null });
     expect(row("a").versusBest).toMatchObject({ difference: 1, onlyFirst: 1, onlySecond: 0, p: 1 });
   });
@@ -102,7 +103,7 @@ describe("a report on choices", () => {
   it("does not normalise on its own where there are no items to choose on", () => {
     const told = [scored({ label: 1, bytes: [2, 10], a: [-4, -10], b: [-4, -10], c: [-4, -10] })];
     const { report, row } = rowsOf(told, [], "auto");
-    expect(report.choosingItems).toBe(0);
+    expect(report).toMatchObject({ choosingItems: 0, pickedOnTold: true });
     expect(row("a").normalisation).toBe("none");
   });
 
@@ -115,10 +116,25 @@ describe("a report on choices", () => {
         c: i % 2 ? clearFirst : faintSecond,
       }),
     );
-    expect(rowsOf(told, told, "auto").report).toEqual(rowsOf(told, told, "auto").report);
-    const { row } = rowsOf(told, told, "auto");
+    const { report, row } = rowsOf(told, told, "auto");
+    expect(rowsOf(told, told, "auto").report).toEqual(report);
+    expect(report.pickedOnTold).toBe(true);
     expect(row("a").versusBest?.difference).toBeCloseTo(-1 / 3, 12);
     expect(row("a").versusBest?.interval.high).toBeLessThan(0);
+  });
+});
+
+describe("the better of two", () => {
+  it("is the first where the whole interval speaks for it", () => {
+    expect(betterOf({ low: 0.01, high: 0.05 }, { higherIsBetter: true, p: 0.01 })).toBe("first");
+    expect(betterOf({ low: -0.05, high: -0.01 }, { higherIsBetter: true, p: 0.01 })).toBe("second");
+    expect(betterOf({ low: -0.05, high: -0.01 }, { higherIsBetter: false })).toBe("first");
+  });
+
+  it("is neither where the interval holds 0, or the test does not agree", () => {
+    expect(betterOf({ low: 0, high: 0.05 }, { higherIsBetter: true, p: 0.01 })).toBeNull();
+    expect(betterOf({ low: -0.01, high: 0 }, { higherIsBetter: false })).toBeNull();
+    expect(betterOf({ low: 0.01, high: 0.05 }, { higherIsBetter: true, p: 0.05 })).toBeNull();
   });
 });
 

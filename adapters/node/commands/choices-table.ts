@@ -57,8 +57,9 @@ export function percent(share: number): string {
 
 /** Difference of two shares in percentage points: `+1.2`. */
 export function points(difference: number): string {
-  const value = (100 * difference).toFixed(1);
-  return difference > 0 ? `+${value}` : value.replace("-", "−");
+  const value = Number((100 * difference).toFixed(1));
+  if (value === 0) return "0.0";
+  return `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(1)}`;
 }
 
 export function interval({ low, high }: Interval, told: (value: number) => string): string {
@@ -76,12 +77,12 @@ function namedBest({ rows, bestMember }: ChoiceReport): ChoiceReportRow[] {
   }));
 }
 
-function notes({ items, choosingItems }: ChoiceReport): string[] {
-  const picked =
-    choosingItems > 0
-      ? `best member and length normalisation picked on ${choosingItems} other items`
-      : "no items to choose on: the best member is the one best on these, and length is not normalised";
-  return [`${items} items; ${picked}`];
+function notes({ items, choosingItems, pickedOnTold }: ChoiceReport): string[] {
+  if (choosingItems === 0) {
+    return [`${items} items; none to choose on: the best member is best on these, and length does not count`];
+  }
+  const others = pickedOnTold ? "of the same items: a little too high" : "other items";
+  return [`${items} items; best member and what length counts picked on ${choosingItems} ${others}`];
 }
 
 function markdownLine(cells: readonly string[]): string {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import pc from "picocolors";
+import { betterOf } from "../../../src/ensemble/better-of.ts";
 import { compareWays, waysFor, type PairedComparison } from "../../../src/ensemble/choice-report.ts";
 import { MAJORITY_VOTE } from "../../../src/ensemble/choice-ways.ts";
 import {
@@ -14,7 +15,6 @@ import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
 import { scoreDocument } from "../../../src/ensemble/evaluate-text.ts";
 import { MEAN_OF_PROBABILITIES } from "../../../src/ensemble/row-names.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
-import type { Interval } from "../../../src/stats/proportion.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { MEMBER_IDS } from "../open-members.ts";
 import { createProgressBar, type ProgressBar } from "../progress-bar.ts";
@@ -60,9 +60,6 @@ export function registerCompareCommand(program: Command): void {
       const names: Names = { a, b, first: rowNamed(a), second: rowNamed(b) };
       if (names.first === names.second)
         throw new Error(`expected two different ones to compare, got ${a} twice`);
-      if (options.resume !== undefined && options.on.length > 1) {
-        throw new Error("--resume keeps the scores of one file: name one, or leave it out");
-      }
       const progress = createProgressBar();
       const { ensemble, close } = await openEnsemble({ progress });
       try {
@@ -162,14 +159,13 @@ async function onText(
   return { kind: "text", ...compareTexts(scored, seed) };
 }
 
-/** One is better where the interval leaves out 0 and, for choices, McNemar's test agrees at 5 %. */
 function verdict(result: Compared, { a, b }: Names): string {
-  const { low, high }: Interval = result.interval;
-  const tested = result.kind === "text" || result.p < 0.05;
-  const sign = !tested || (low <= 0 && high >= 0) ? 0 : Math.sign(low);
-  if (sign === 0) return "no difference shown";
-  // More right answers are better, and fewer bits.
-  return `${sign > 0 === (result.kind === "choices") ? a : b} is better`;
+  const better =
+    result.kind === "text"
+      ? betterOf(result.interval, { higherIsBetter: false })
+      : betterOf(result.interval, { higherIsBetter: true, p: result.p });
+  if (better === null) return "no difference shown";
+  return `${better === "first" ? a : b} is better`;
 }
 
 function sentences({ file, verdict: told, result }: ComparedFile, { a, b }: Names): string[] {

@@ -38,9 +38,6 @@ export function registerEvaluateChoicesCommand(evaluate: Command): void {
     .addHelpText("after", HELP)
     .action(async (files: readonly string[], options: EvaluateChoicesOptions) => {
       const paths = files.length > 0 ? files : SHIPPED;
-      if (options.resume !== undefined && paths.length > 1) {
-        throw new Error("--resume keeps the scores of one file: name one, or leave it out");
-      }
       const { evaluated, ensemble } = await evaluateFiles(paths, options);
       if (options.report !== undefined) {
         await writeFile(options.report, markdown(evaluated, ensemble, options).join("\n"));
