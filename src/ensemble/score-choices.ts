@@ -5,7 +5,7 @@ import { ENSEMBLE_ID } from "./engine.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { logMeanProbability } from "./mean-probability.ts";
 import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
-import { createPredictor, weightsOfPresent, type Predictor } from "./predictor.ts";
+import { createPredictor, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
 import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
 import type { MemberState } from "./state-reading.ts";
@@ -32,8 +32,8 @@ export interface ItemScores {
 export interface OptionState {
   /** z (k). */
   readonly fused: Float32Array;
-  /** Each member's z (k); null where it has none. */
-  readonly members: readonly (Float32Array | null)[];
+  /** Each member's z (k). */
+  readonly members: readonly Float32Array[];
 }
 
 /** Scores one item after another. Calls must not overlap. */
@@ -48,15 +48,17 @@ export interface ChoiceScorer {
 /** Positions decoded at once: bounds the logits held to about 10 MB. */
 const DECODED_AT_ONCE = 8;
 
-/** Every member reads an item's context once, and goes back to its end, or further back where tokens ask for it, for each choice. */
+/**
+ * Every member reads an item's context once, and for each choice goes back to its end, or further where tokens ask for it.
+ * Cost an item: each member's body over the context and the choices, its head at every position, and the shared decoder
+ * for the fused and each member's state there.
+ */
 export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
   const { members, space } = ensemble;
   const predictor = createPredictor(ensemble);
-  const sequences = members.map((member) => member.openSequence());
-  const readers = members.map((member, m) => {
-    const sequence = sequences[m];
-    if (sequence === undefined) throw new Error(`choice scorer: no sequence for ${member.info.id}`);
-    return { member, reader: createPrefixReader(member, sequence) };
+  const readers = members.map((member) => {
+    const sequence = member.openSequence();
+    return { member, sequence, reader: createPrefixReader(member, sequence) };
   });
 
   return {
@@ -75,32 +77,22 @@ export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
       return { bytes: item.choices.map((choice) => encoder.encode(choice).length), rows: own.flat() };
     },
     async states(item, signal) {
-      const texts = item.choices.map((choice) => item.context + choice);
-      const configured = space.members.map(({ weight }) => weight);
+      const weights = space.members.map(({ weight }) => weight);
       const found: OptionState[] = [];
-      for (const text of texts) {
-        const last = await Promise.all(
-          readers.map(async ({ member, reader }) => {
-            const states = await reader.read(member.tokenizer.encode(text).ids, signal);
-            return states.at(-1) ?? null;
+      for (const choice of item.choices) {
+        const zs = await Promise.all(
+          readers.map(async ({ member, reader }, m) => {
+            const { ids } = member.tokenizer.encode(item.context + choice);
+            const states = await reader.read(ids, signal);
+            return project(space, m, states.at(-1) ?? new Float32Array(member.info.width));
           }),
         );
-        const zs = last.map((state, m) => (state === null ? null : project(space, m, state)));
-        const weights = weightsOfPresent(
-          configured,
-          zs.map((z) => z !== null),
-        );
-        const absent = new Float32Array(space.dimension);
-        const fused = fuse(
-          weights,
-          zs.map((z) => z ?? absent),
-        );
-        found.push({ fused, members: zs });
+        found.push({ fused: fuse(weights, zs), members: zs });
       }
       return found;
     },
     close() {
-      for (const sequence of sequences) sequence.close();
+      for (const { sequence } of readers) sequence.close();
     },
   };
 }
