@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseCorpus, type CorpusDocument } from "../../src/ensemble/corpus.ts";
 
 /** Text of four domains that comes with Concord. */
-export const DEFAULT_CORPUS: readonly string[] = ["encyclopaedia", "chat", "code", "translations"].map(
+export const DEFAULT_CORPUS: readonly string[] = ["encyclopaedia", "chat", "code", "german-french"].map(
   (name) => fileURLToPath(new URL(`../../data/corpus/${name}.jsonl`, import.meta.url)),
 );
 
