@@ -24,7 +24,7 @@ import type { FittedEnsemble } from "./open-ensemble.ts";
 import type { ProgressBar } from "./progress-bar.ts";
 import { modelsKey, scoresPath } from "./score-keys.ts";
 
-export interface EvaluateRequest {
+export interface SelectionRequest {
   /** Files of documents; none for the default corpus. */
   readonly files: readonly string[];
   /** Only the documents that a fit with this seed would put there; null for all, a text then being one document. */
@@ -34,7 +34,16 @@ export interface EvaluateRequest {
   readonly exact: boolean;
   /** At most that many documents of each domain; null for all. */
   readonly limit: number | null;
-  readonly progress: ProgressBar;
+}
+
+/** What is to be scored. */
+export interface Selection {
+  readonly corpus: Corpus;
+  readonly split: keyof CorpusSplit | null;
+  readonly seed: number;
+  readonly documents: readonly CorpusDocument[];
+  /** Documents to choose the exact baselines' weights on; null for no exact baselines. */
+  readonly choosing: readonly CorpusDocument[] | null;
 }
 
 export interface DomainReport extends DomainScores {
@@ -57,26 +66,35 @@ const weightsSchema: z.ZodType<ExactWeights> = z.object({
   partialBias: z.array(z.number()),
 });
 
-/** Scores documents by domain. Those that were scored before, also by a run that was killed, are not scored again. */
-export async function evaluateFiles(
-  { ensemble, record }: FittedEnsemble,
-  request: EvaluateRequest,
-): Promise<DomainReport[]> {
-  const { split, seed, progress } = request;
+/** @throws Error on a file that holds no documents, too few for a split, or weights chosen on what is reported */
+export async function selectDocuments(request: SelectionRequest): Promise<Selection> {
+  const { split, seed, limit } = request;
+  if (request.exact && (split === null || split === "choose")) {
+    throw new Error("the exact baselines' weights are chosen on a split's choose part: add --split report");
+  }
   const paths = request.files.length > 0 ? request.files : DEFAULT_CORPUS;
-  const corpus = await readCorpus(paths, split === null && !request.exact);
-  const parts = split === null && !request.exact ? null : splitCorpus(corpus.documents, seed);
-  const documents = firstOfEach(
-    split === null || parts === null ? corpus.documents : parts[split],
-    request.limit,
-  );
+  const corpus = await readCorpus(paths, split === null);
+  if (split === null) {
+    return { corpus, split, seed, documents: firstOfEach(corpus.documents, limit), choosing: null };
+  }
+  const parts = splitCorpus(corpus.documents, seed);
+  const choosing = request.exact ? parts.choose : null;
+  return { corpus, split, seed, documents: firstOfEach(parts[split], limit), choosing };
+}
+
+/** Scores documents by domain. Those that were scored before, also by a run that was killed, are not scored again. */
+export async function evaluateDocuments(
+  { ensemble, record }: FittedEnsemble,
+  { corpus, split, seed, documents, choosing }: Selection,
+  progress: ProgressBar,
+): Promise<DomainReport[]> {
   if (split !== null && !wasFittedOn(record, corpus, seed)) {
     progress.note(
       `The map in use was fitted on ${record.corpus.name} with seed ${record.seed}, not on this split of ` +
         `${corpus.name}: it may have seen some of these documents.`,
     );
   }
-  const exact = request.exact ? await openExact(ensemble, parts?.choose ?? [], progress) : null;
+  const exact = choosing === null ? null : await openExact(ensemble, choosing, progress);
   const scores = await scoreAll(ensemble, documents, exact, progress);
   const members = ensemble.members.map(({ info }) => info.id);
   return sumByDomain(scores).map((domain) =>

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import pc from "picocolors";
 import type { CorpusSplit } from "../../../src/ensemble/corpus.ts";
-import { evaluateFiles, type DomainReport } from "../evaluate-files.ts";
+import { evaluateDocuments, selectDocuments, type DomainReport } from "../evaluate-files.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
@@ -30,7 +30,7 @@ export function registerEvaluateTextCommand(evaluate: Command): void {
       ]),
     )
     .option("--seed <number>", "of that fit", wholeNumber, 1)
-    .option("--exact", "also fuse without a shared space, by the members' own heads: slow")
+    .option("--exact", "with a split: also fuse without a shared space, by the members' own heads (slow)")
     .option("--limit <documents>", "at most this many of each domain", wholeNumber)
     .option("--json", "print JSON instead of tables")
     .addHelpText(
@@ -39,17 +39,18 @@ export function registerEvaluateTextCommand(evaluate: Command): void {
         "  concord evaluate text article.txt\n  concord evaluate text --split report --exact",
     )
     .action(async (files: readonly string[], options: EvaluateTextOptions) => {
+      // Before the members, which take a while to start: a wrong file is told at once.
+      const selection = await selectDocuments({
+        files,
+        split: options.split ?? null,
+        seed: options.seed,
+        exact: options.exact ?? false,
+        limit: options.limit ?? null,
+      });
       const progress = createProgressBar();
       const opened = await openEnsemble({ progress });
       try {
-        const reports = await evaluateFiles(opened, {
-          files,
-          split: options.split ?? null,
-          seed: options.seed,
-          exact: options.exact ?? false,
-          limit: options.limit ?? null,
-          progress,
-        });
+        const reports = await evaluateDocuments(opened, selection, progress);
         const lines = options.json ? [JSON.stringify(reports, null, 2)] : reports.flatMap(reportLines);
         process.stdout.write(`${lines.join("\n")}\n`);
       } finally {
