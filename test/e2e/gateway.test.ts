@@ -154,6 +154,28 @@ describe("the gateway with both members", () => {
     }
   });
 
+  it("`concord ask` answers in the terminal, and `concord log` has the answer", async () => {
+    const asked = await runConcord(home.home, [
+      "ask",
+      "What is the capital of France?",
+      "--max-tokens",
+      "16",
+    ]);
+    expect(asked.code).toBe(0);
+    expect(asked.stdout).toContain("Paris");
+    expect(asked.stdout).toMatch(/members agree on the first choice at \d+ % of \d+ tokens/);
+    const id = /request (ask-\S+)/.exec(asked.stdout)?.[1] ?? "none";
+    const listed = await runConcord(home.home, ["log", "--newest", "--json", "--limit", "1"]);
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ requestId: id, endpoint: "ask", model: "concord" }]);
+    expect((await runConcord(home.home, ["ask"])).code).toBe(2);
+    expect((await runConcord(home.home, ["ask", "Hi", "--temperature", "hot"])).code).toBe(2);
+    const unknown = await runConcord(home.home, ["ask", "Hi", "--model", "gpt"]);
+    expect(unknown).toMatchObject({ code: 1 });
+    expect(unknown.stderr).toContain(
+      "the model 'gpt' does not exist; there are: concord, smollm2-135m-instruct",
+    );
+  });
+
   it("refuses what it cannot do, naming the field, and goes on", async () => {
     const post = async (body: string): Promise<{ status: number; param: unknown }> => {
       const response = await fetch(`${gateway.url}/v1/chat/completions`, {
