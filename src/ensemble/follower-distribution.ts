@@ -1,4 +1,4 @@
-import { logSumExp } from "../stats/distributions.ts";
+import { logSoftmax, logSumExp } from "../stats/distributions.ts";
 
 /*
  * Only the anchor knows how its answers end: another member's end marks mean something else, or nothing. So the
@@ -19,7 +19,7 @@ export interface SpecialMass {
 
 /** The anchor's logits (V) to log-probabilities, in place. */
 export function normaliseAnchor(logits: Float32Array, special: readonly number[]): SpecialMass {
-  addConstant(logits, -logSumExp(logits));
+  logSoftmax(logits);
   const logprobs = special.map((token) => logits[token] ?? -Infinity);
   const mass = logprobs.reduce((sum, logprob) => sum + Math.exp(logprob), 0);
   return { logprobs, ordinary: Math.log(Math.max(1 - mass, Number.MIN_VALUE)) };
@@ -28,10 +28,7 @@ export function normaliseAnchor(logits: Float32Array, special: readonly number[]
 /** Another member's logits (V), or the fused ones, to log-probabilities, in place. */
 export function normaliseFollower(logits: Float32Array, special: readonly number[], ends: SpecialMass): void {
   for (const token of special) logits[token] = -Infinity;
-  addConstant(logits, ends.ordinary - logSumExp(logits));
+  const shift = ends.ordinary - logSumExp(logits);
+  for (let v = 0; v < logits.length; v++) logits[v]! += shift;
   for (const [i, token] of special.entries()) logits[token] = ends.logprobs[i] ?? -Infinity;
-}
-
-function addConstant(values: Float32Array, constant: number): void {
-  for (let v = 0; v < values.length; v++) values[v]! += constant;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../ports/clock.ts";
 import type { Prompt } from "../ports/engine.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
-import { logSumExp } from "../stats/distributions.ts";
+import { logSoftmax } from "../stats/distributions.ts";
 import { readPrompt } from "./prompt.ts";
 import type { Prediction, Reading } from "./reading.ts";
 import { createStopwatch } from "./timing.ts";
@@ -20,9 +20,8 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
     const stacked = new Float32Array(states.length * model.info.width);
     states.forEach((state, i) => stacked.set(state, i * model.info.width));
     const logits = await watch.time(() => model.head.decode(stacked, signal));
-    return rowsOf(logits, states.length, model.head.vocabularySize).map((row) => {
-      const lse = logSumExp(row);
-      const logprobs = row.map((logit) => logit - lse);
+    return rowsOf(logits, states.length, model.head.vocabularySize).map((logprobs) => {
+      logSoftmax(logprobs);
       return { logprobs, members: [{ logprobs, reason: null, state: null }] };
     });
   }

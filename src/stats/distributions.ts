@@ -42,6 +42,13 @@ export function softmax(logits: Float32Array): number {
   return logPartition;
 }
 
+/** Turns logits into log-probabilities in place and returns ln Σ exp(l_v). @throws RangeError when no logit is finite */
+export function logSoftmax(logits: Float32Array): number {
+  const logPartition = logSumExp(logits);
+  for (let v = 0; v < logits.length; v++) logits[v] = logits[v]! - logPartition;
+  return logPartition;
+}
+
 /** H(p) = −Σ p_v ln p_v, nats, in [0, ln V]. @throws RangeError when no logit is finite */
 export function entropy(logits: Float32Array): number {
   const largest = finiteMaximum("entropy", logits);

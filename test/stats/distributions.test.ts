@@ -6,6 +6,7 @@ import {
   jensenShannon,
   klDivergence,
   logSumExp,
+  logSoftmax,
   softmax,
 } from "../../src/stats/distributions.ts";
 import { expNonPositive } from "../../src/stats/exponential.ts";
@@ -25,6 +26,9 @@ describe("distributions over logits", () => {
       expect(softmax(probabilities)).toBeCloseTo(golden.logSumExp[i]!, 9);
       // Single precision in and out.
       expect(largestDifference(probabilities, golden.softmax[i]!)).toBeLessThan(6e-8);
+      const logprobs = row.slice();
+      expect(logSoftmax(logprobs)).toBeCloseTo(golden.logSumExp[i]!, 9);
+      expect(largestDifference(logprobs.map(Math.exp), golden.softmax[i]!)).toBeLessThan(1e-6);
     }
   });
 
