@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import SqliteDatabase, { type Database } from "better-sqlite3";
 import { readMigrationFiles } from "drizzle-orm/migrator";
+import { keepAlive } from "./keep-alive.ts";
 
 const migrationsFolder = fileURLToPath(new URL("../../migrations", import.meta.url));
 const busyTimeoutMs = 5000;
@@ -15,7 +16,7 @@ const busyTimeoutMs = 5000;
 export function openDatabase(path: string): Database {
   try {
     if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
-    const database = new SqliteDatabase(path, { timeout: busyTimeoutMs });
+    const database = keepAlive(new SqliteDatabase(path, { timeout: busyTimeoutMs }));
     try {
       prepare(database);
     } catch (error) {
@@ -30,13 +31,13 @@ export function openDatabase(path: string): Database {
 
 function prepare(database: Database): void {
   // A migration that rebuilds a table must not cascade into the rows that refer to it.
-  database.pragma("foreign_keys = OFF");
+  database.exec("pragma foreign_keys = off");
   migrate(database);
-  database.pragma("foreign_keys = ON");
+  database.exec("pragma foreign_keys = on");
   // After migrating, since it changes the file, and a file that is refused stays as it is.
   useWriteAheadLog(database);
   // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
-  database.pragma("synchronous = NORMAL");
+  database.exec("pragma synchronous = normal");
 }
 
 /** SQLite does not wait for other processes at this one switch, so processes that open a new file together try again. */
@@ -44,7 +45,7 @@ function useWriteAheadLog(database: Database): void {
   const attempts = 50;
   for (let attempt = 1; ; attempt++) {
     try {
-      database.pragma("journal_mode = WAL");
+      database.exec("pragma journal_mode = wal");
       return;
     } catch (error) {
       if (!hasCode(error, "SQLITE_BUSY") || attempt === attempts) throw error;
@@ -58,7 +59,7 @@ function migrate(database: Database): void {
   const migrations = readMigrationFiles({ migrationsFolder });
   database
     .transaction(() => {
-      const applied = Number(database.pragma("user_version", { simple: true }));
+      const applied = Number(database.prepare("pragma user_version").pluck().get());
       if (applied > migrations.length) {
         throw new Error(
           `it has ${applied} migrations and this version of Concord knows ${migrations.length}; ` +
@@ -71,7 +72,7 @@ function migrate(database: Database): void {
       for (const migration of migrations.slice(applied)) {
         for (const statement of migration.sql) database.exec(statement);
       }
-      database.pragma(`user_version = ${migrations.length}`);
+      database.exec(`pragma user_version = ${migrations.length}`);
     })
     .immediate();
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
+import { keepAlive } from "../../sqlite/keep-alive.ts";
 
 const ASK_EVERY_MS = 200;
 
@@ -16,20 +17,28 @@ export async function takePullLock(
   onWait: () => void,
   signal?: AbortSignal,
 ): Promise<() => void> {
-  for (let waited = false; ; waited = true) {
-    signal?.throwIfAborted();
-    const database = new Database(path, { timeout: 0 });
-    try {
-      // A journal on disk would be litter when the holder is killed.
-      database.pragma("journal_mode = MEMORY");
-      database.exec("BEGIN EXCLUSIVE");
-      return () => database.close();
-    } catch (error) {
-      database.close();
-      const held = error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY");
-      if (!held) throw new Error(`${path} cannot be locked (${(error as Error).message})`, { cause: error });
+  signal?.throwIfAborted();
+  const database = keepAlive(new Database(path, { timeout: 0 }));
+  try {
+    for (let waited = false; !tryLock(database, path); waited = true) {
+      if (!waited) onWait();
+      await sleep(ASK_EVERY_MS, undefined, { signal });
     }
-    if (!waited) onWait();
-    await sleep(ASK_EVERY_MS, undefined, { signal });
+    return () => database.close();
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function tryLock(database: Database.Database, path: string): boolean {
+  try {
+    // A journal on disk would be litter when the holder is killed.
+    database.exec("pragma journal_mode = memory");
+    database.exec("begin exclusive");
+    return true;
+  } catch (error) {
+    if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) return false;
+    throw new Error(`${path} cannot be locked (${(error as Error).message})`, { cause: error });
   }
 }
