@@ -19,5 +19,11 @@ export function keepAlive(database: Database): Database {
     statements.set(sql, statement);
     return statement;
   };
-  return Object.assign(database, { prepare: kept });
+  const pragma: Database["pragma"] = (source, options) => {
+    const statement = kept(`pragma ${source}`);
+    if (!statement.reader) return [statement.run()];
+    const simple = options?.simple === true;
+    return simple ? statement.pluck(true).get() : statement.pluck(false).all();
+  };
+  return Object.assign(database, { prepare: kept, pragma });
 }

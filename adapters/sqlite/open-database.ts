@@ -31,13 +31,13 @@ export function openDatabase(path: string): Database {
 
 function prepare(database: Database): void {
   // A migration that rebuilds a table must not cascade into the rows that refer to it.
-  database.exec("pragma foreign_keys = off");
+  database.pragma("foreign_keys = off");
   migrate(database);
-  database.exec("pragma foreign_keys = on");
+  database.pragma("foreign_keys = on");
   // After migrating, since it changes the file, and a file that is refused stays as it is.
   useWriteAheadLog(database);
   // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
-  database.exec("pragma synchronous = normal");
+  database.pragma("synchronous = normal");
 }
 
 /** SQLite does not wait for other processes at this one switch, so processes that open a new file together try again. */
@@ -45,7 +45,7 @@ function useWriteAheadLog(database: Database): void {
   const attempts = 50;
   for (let attempt = 1; ; attempt++) {
     try {
-      database.exec("pragma journal_mode = wal");
+      database.pragma("journal_mode = wal");
       return;
     } catch (error) {
       if (!hasCode(error, "SQLITE_BUSY") || attempt === attempts) throw error;
@@ -59,7 +59,7 @@ function migrate(database: Database): void {
   const migrations = readMigrationFiles({ migrationsFolder });
   database
     .transaction(() => {
-      const applied = Number(database.prepare("pragma user_version").pluck().get());
+      const applied = Number(database.pragma("user_version", { simple: true }));
       if (applied > migrations.length) {
         throw new Error(
           `it has ${applied} migrations and this version of Concord knows ${migrations.length}; ` +
@@ -72,7 +72,7 @@ function migrate(database: Database): void {
       for (const migration of migrations.slice(applied)) {
         for (const statement of migration.sql) database.exec(statement);
       }
-      database.exec(`pragma user_version = ${migrations.length}`);
+      database.pragma(`user_version = ${migrations.length}`);
     })
     .immediate();
 }

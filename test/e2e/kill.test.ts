@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { concordPaths } from "../../adapters/node/paths.ts";
 import { readSpace } from "../../adapters/node/space-file.ts";
+import { keepAlive } from "../../adapters/sqlite/keep-alive.ts";
 import { createHome, startGateway } from "./running-gateway.ts";
 
 const TSX = import.meta.resolve("tsx");
@@ -57,7 +58,8 @@ describe("kill -9", () => {
     expect(finished).toHaveLength(3);
     expect(failed).toHaveLength(5);
 
-    const database = new Database(concordPaths({ CONCORD_HOME: home.home }).database, { readonly: true });
+    const { database: path } = concordPaths({ CONCORD_HOME: home.home });
+    const database = keepAlive(new Database(path, { readonly: true }));
     expect(database.pragma("integrity_check", { simple: true })).toBe("ok");
     const members = database.prepare(
       "select count(*) as members from request_members m join requests r on r.id = m.request where r.request_id = ?",

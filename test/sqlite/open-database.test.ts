@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { keepAlive } from "../../adapters/sqlite/keep-alive.ts";
 import { createSqliteAgreementLog } from "../../adapters/sqlite/better-sqlite3.ts";
 import { openDatabase } from "../../adapters/sqlite/open-database.ts";
 import { createLogRecord } from "../contracts/log-record.ts";
@@ -61,7 +62,7 @@ test("a database newer than the code is refused and left as it is", () => {
 
 test("another program's database is refused and left as it is", () => {
   const path = join(folder, "bookmarks.sqlite");
-  const other = new SqliteDatabase(path);
+  const other = keepAlive(new SqliteDatabase(path));
   other.exec("create table bookmarks (url text)");
   other.close();
   const before = readFileSync(path);

@@ -34,7 +34,7 @@ export async function takePullLock(
 function tryLock(database: Database.Database, path: string): boolean {
   try {
     // A journal on disk would be litter when the holder is killed.
-    database.exec("pragma journal_mode = memory");
+    database.pragma("journal_mode = memory");
     database.exec("begin exclusive");
     return true;
   } catch (error) {
