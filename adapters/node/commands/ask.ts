@@ -5,6 +5,7 @@ import { ENSEMBLE_ID } from "../../../src/ensemble/engine.ts";
 import type { AnswerReport, Engine } from "../../../src/ports/engine.ts";
 import { openEngine } from "../open-engine.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 interface AskOptions {
   readonly model: string;
@@ -99,13 +100,6 @@ function number(value: number | null): string {
 
 function percent(share: number | null): string {
   return share === null ? "–" : `${(100 * share).toFixed(0)} %`;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0)
-    throw new InvalidArgumentError("Expected a whole number from 0.");
-  return value;
 }
 
 function nonNegative(text: string): number {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Normalisation } from "../../../src/ensemble/choice-ways.ts";
 import type { ChoiceItem } from "../../../src/ensemble/option-tokens.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 /** What every command over closed choices may be told. */
 export interface ChoiceOptions {
@@ -32,14 +33,6 @@ export function addChoiceOptions(command: Command): Command {
       "keep scores in this file, and go on with those in it (default: in CONCORD_HOME)",
     )
     .option("--seed <number>", "of the bootstrap", wholeNumber, 1);
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isInteger(value) || value < 0) {
-    throw new InvalidArgumentError("Expected a whole number from 0.");
-  }
-  return value;
 }
 
 function countOfItems(text: string): number {

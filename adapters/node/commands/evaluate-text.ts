@@ -1,10 +1,11 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import pc from "picocolors";
 import type { CorpusSplit } from "../../../src/ensemble/corpus.ts";
 import { evaluateDocuments, selectDocuments, type DomainReport } from "../evaluate-files.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 interface EvaluateTextOptions {
   readonly split?: keyof CorpusSplit;
@@ -73,12 +74,4 @@ function reportLines({ domain, documents, bytes, scores, comparison }: DomainRep
 
 function signed(value: number): string {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isInteger(value) || value < 0) {
-    throw new InvalidArgumentError("Expected a whole number from 0.");
-  }
-  return value;
 }

@@ -9,6 +9,7 @@ import { fitToFile, type FitOutcome } from "../fit.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { scoreLines } from "./scores-table.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 interface FitCommandOptions {
   readonly dimension: number;
@@ -94,14 +95,6 @@ async function writeReport(outcome: FitOutcome, folder: string, quiet: boolean):
     await writeFile(path, ckaHeatMap(map));
     if (!quiet) process.stdout.write(`\n${ckaTable(map)}\n${pc.dim(path)}\n`);
   }
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isInteger(value) || value < 0) {
-    throw new InvalidArgumentError("Expected a whole number from 0.");
-  }
-  return value;
 }
 
 /** The decoder's weights lie in blocks of 32. */
