@@ -42,6 +42,18 @@ export interface SamplingOptions {
   readonly seed: number | null;
 }
 
+/** The distribution as it is: temperature 1, nothing cut off, nothing added. */
+export const plainSampling: SamplingOptions = {
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: new Map(),
+  seed: null,
+};
+
 export interface Question {
   readonly requestId: string;
   readonly model: string;

@@ -19,7 +19,7 @@ export interface ModelInfo {
 export interface AppendOptions {
   /** How many of the appended tokens' states to return, counted from the last. Default 1. */
   readonly rows?: number;
-  /** Layers whose residual stream to return beside the final state; the member must have been built with these taps. */
+  /** Layers, from 0 to L, whose residual stream to return beside the final state. */
   readonly taps?: readonly number[];
   readonly signal?: AbortSignal | undefined;
 }

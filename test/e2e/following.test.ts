@@ -7,6 +7,7 @@ import { createSampler } from "../../src/ensemble/sampler.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { klDivergence } from "../../src/stats/distributions.ts";
 import { systemClock } from "../../src/ports/clock.ts";
+import { plainSampling } from "../../src/ports/engine.ts";
 
 const PROMPT = "Here is a list of three fruits and three num";
 const TOKENS = 60;
@@ -24,16 +25,7 @@ async function draw(seed: number): Promise<{ tokens: number[]; predictions: Pred
   const { ensemble } = opened;
   const reading = createFusedReading(ensemble, { kind: "text", text: PROMPT }, systemClock);
   const sampler = createSampler(
-    {
-      temperature: 1,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-      logitBias: new Map(),
-      seed: null,
-    },
+    plainSampling,
     [...ensemble.members[0].tokenizer.specialTokens],
     createRandom(seed).next,
   );

@@ -2,18 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createSampler, topTokens } from "../../src/ensemble/sampler.ts";
 import { createRandom } from "../../src/linalg/random.ts";
-import type { SamplingOptions } from "../../src/ports/engine.ts";
+import { plainSampling as plain, type SamplingOptions } from "../../src/ports/engine.ts";
 
-const plain: SamplingOptions = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: new Map(),
-  seed: null,
-};
 const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log);
 const half = logs(0.1, 0.5, 0.15, 0.25);
 

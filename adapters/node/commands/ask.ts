@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Command } from "commander";
 import pc from "picocolors";
 import { ENSEMBLE_ID } from "../../../src/ensemble/engine.ts";
-import type { AnswerReport, Engine } from "../../../src/ports/engine.ts";
+import { plainSampling, type AnswerReport, type Engine } from "../../../src/ports/engine.ts";
 import { openEngine } from "../open-engine.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -53,16 +53,7 @@ async function ask(engine: Engine, question: string, options: AskOptions): Promi
     prompt: { kind: "chat", messages },
     maxTokens: options.maxTokens,
     stop: [],
-    sampling: {
-      temperature: options.temperature,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-      logitBias: new Map(),
-      seed: options.seed ?? null,
-    },
+    sampling: { ...plainSampling, temperature: options.temperature, seed: options.seed ?? null },
     topLogprobs: null,
     echo: false,
   });
