@@ -37,5 +37,6 @@ export function createScriptedEnsemble(): Ensemble {
         return own.map((logit, at) => logit + (other[at] ?? 0));
       },
     },
+    continuations: [null, null],
   };
 }

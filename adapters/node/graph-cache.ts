@@ -142,7 +142,7 @@ async function withExternalData<T>(folder: string, write: (sink: ByteSink) => Pr
  * Fills `folder` once. The work is done in a folder of this process and renamed when complete, so a folder under
  * its final name is whole. Of two processes that build at once the first to finish wins; the other's work is dropped.
  */
-async function buildOnce(folder: string, build: (target: string) => Promise<void>): Promise<void> {
+export async function buildOnce(folder: string, build: (target: string) => Promise<void>): Promise<void> {
   if (await exists(folder)) return;
   const directory = join(folder, "..");
   await mkdir(directory, { recursive: true });

@@ -89,7 +89,11 @@ export async function joinMembers(
     },
   });
   const decoder = await createOnnxDecoder({ name: "the shared decoder", files });
-  return { ensemble: { members: [anchor, ...others], space, decoder }, close: () => decoder.close() };
+  const continuations = members.map((member) => member.continuations);
+  return {
+    ensemble: { members: [anchor, ...others], space, decoder, continuations },
+    close: () => decoder.close(),
+  };
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 import type { FitMember } from "../../src/ensemble/anchor-rows.ts";
+import { createTokenContinuations } from "../../src/ensemble/unfinished-token.ts";
 import { openGguf, type WeightFile } from "../../src/weights/gguf.ts";
 import { createTokenizer } from "../transformers/tokenizer.ts";
 import { openFileBytes } from "./file-bytes.ts";
@@ -8,6 +9,7 @@ import { pullModel } from "./models/pull.ts";
 import { weightPath } from "./models/verify.ts";
 import { createOnnxMember } from "./onnx-member.ts";
 import { concordPaths } from "./paths.ts";
+import { memberSpellings } from "./spellings-cache.ts";
 import type { ProgressBar } from "./progress-bar.ts";
 
 /** The members of the ensemble, the anchor first. */
@@ -24,11 +26,11 @@ export interface OpenMembers {
   close(): Promise<void>;
 }
 
-/** Fetches what is missing, builds the graphs that are not there yet, and starts a worker for each member. */
+/** Fetches what is missing, builds what is not there yet, and starts a worker for each member. */
 export async function openMembers(options: OpenOptions): Promise<OpenMembers> {
-  const opened: FitMember[] = [];
+  const opened: OpenMember[] = [];
   const close = async (): Promise<void> => {
-    await Promise.all(opened.map(({ model }) => model.close()));
+    await Promise.all(opened.map((member) => member.close()));
   };
   try {
     for (const id of MEMBER_IDS) await pull(findModel(id), options);
@@ -37,7 +39,15 @@ export async function openMembers(options: OpenOptions): Promise<OpenMembers> {
     opened.push(...(await Promise.all(sources.map(openMember))));
     const [anchor, ...others] = opened;
     if (anchor === undefined) throw new Error("no members are configured");
-    return { members: [anchor, ...others], close };
+    const following: FitMember[] = [];
+    for (const { model, outputRows } of others) {
+      const { graphs: directory } = concordPaths();
+      const spellings = await memberSpellings({ directory, member: model, anchor: anchor.model, ...options });
+      const continuations = createTokenContinuations({ spellings, rows: outputRows });
+      following.push({ model, outputRows, continuations });
+    }
+    const { model, outputRows } = anchor;
+    return { members: [{ model, outputRows, continuations: null }, ...following], close };
   } catch (error) {
     await close();
     throw error;
@@ -71,42 +81,58 @@ async function prepare(manifest: ModelManifest, { progress }: OpenOptions): Prom
   return { id: manifest.id, path, files };
 }
 
-async function openMember({ id, path, files }: MemberSource): Promise<FitMember> {
-  const tokenizer = await withWeights(path, async ({ metadata }) => createTokenizer(metadata));
-  const model = await createOnnxMember({ id, files, tokenizer });
-  return { model, outputRows: (tokens) => withWeights(path, (weights) => outputRows(weights, tokens)) };
+interface OpenMember extends Pick<FitMember, "model" | "outputRows"> {
+  close(): Promise<void>;
 }
 
-async function withWeights<T>(path: string, read: (weights: WeightFile) => Promise<T>): Promise<T> {
+async function openMember({ id, path, files }: MemberSource): Promise<OpenMember> {
   const source = await openFileBytes(path);
   try {
-    return await read(await openGguf(source));
-  } finally {
+    const weights = await openGguf(source);
+    const model = await createOnnxMember({ id, files, tokenizer: createTokenizer(weights.metadata) });
+    return {
+      model,
+      outputRows: (tokens) => readRows(weights, tokens),
+      close: async () => {
+        await Promise.all([model.close(), source.close()]);
+      },
+    };
+  } catch (error) {
     await source.close();
+    throw error;
   }
 }
 
 /** Rows of the table read at once: a few MB of float32. */
 const ROWS_AT_ONCE = 4096;
+/** Rows that nobody asked for are read along to save a read. */
+const ROWS_BETWEEN = 8;
 
 /** Rows of the output head for `tokens`, row-major (n, d); a token of -1 has a row of zeros. */
-async function outputRows(weights: WeightFile, tokens: Int32Array): Promise<Float32Array> {
+async function readRows(weights: WeightFile, tokens: Int32Array): Promise<Float32Array> {
   const name = weights.tensors.has("output.weight") ? "output.weight" : "token_embd.weight";
-  const [vocabulary, width] = weights.tensors.get(name)?.shape ?? [];
-  if (vocabulary === undefined || width === undefined) throw new Error(`weight file: no table ${name}`);
+  const width = weights.tensors.get(name)?.shape[1];
+  if (width === undefined) throw new Error(`weight file: no table ${name}`);
   const rows = new Float32Array(tokens.length * width);
   // In the order of the table, so that each part of the file is read once.
-  const order = Array.from(tokens.keys()).sort((a, b) => (tokens[a] ?? 0) - (tokens[b] ?? 0));
-  let first = 0;
-  let table: Float32Array = new Float32Array(0);
-  for (const at of order) {
-    const token = tokens[at] ?? -1;
-    if (token < 0) continue;
-    while (token >= first + table.length / width) {
-      first = token - (token % ROWS_AT_ONCE);
-      table = await weights.rows(name, first, Math.min(ROWS_AT_ONCE, vocabulary - first));
+  const order = Array.from(tokens.keys())
+    .filter((at) => (tokens[at] ?? -1) >= 0)
+    .sort((a, b) => (tokens[a] ?? 0) - (tokens[b] ?? 0));
+  for (let next = 0; next < order.length;) {
+    const first = tokens[order[next] ?? 0] ?? 0;
+    const from = next;
+    let last = first;
+    while (next < order.length) {
+      const token = tokens[order[next] ?? 0] ?? 0;
+      if (token > last + ROWS_BETWEEN || token >= first + ROWS_AT_ONCE) break;
+      last = token;
+      next++;
     }
-    rows.set(table.subarray((token - first) * width, (token - first + 1) * width), at * width);
+    const table = await weights.rows(name, first, last - first + 1);
+    for (const at of order.slice(from, next)) {
+      const row = (tokens[at] ?? 0) - first;
+      rows.set(table.subarray(row * width, (row + 1) * width), at * width);
+    }
   }
   return rows;
 }

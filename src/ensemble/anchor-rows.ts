@@ -1,11 +1,14 @@
 import type { LanguageModel } from "../ports/language-model.ts";
+import type { TokenContinuations } from "./unfinished-token.ts";
 import { mapVocabulary } from "./vocabulary-map.ts";
 
-/** A member, with what a fit reads of its weights. */
+/** A member, with what is read of its weights besides running it. */
 export interface FitMember {
   readonly model: LanguageModel;
   /** Rows of the output head for `tokens` (n), row-major (n, d): logit = row · final state. Token -1 has a row of zeros. */
   outputRows(tokens: Int32Array): Promise<Float32Array>;
+  /** How its tokens may go on in the anchor's; null for the anchor. */
+  readonly continuations: TokenContinuations | null;
 }
 
 /** A member's output head, read as a head over the anchor's vocabulary. */

@@ -7,10 +7,11 @@ import type { Progress } from "../ports/progress.ts";
 import { logSumExp } from "../stats/distributions.ts";
 import type { AnchorRows } from "./anchor-rows.ts";
 import type { CorpusDocument } from "./corpus.ts";
-import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
+import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
 import { partialBias } from "./partial-bias.ts";
-import { createStateReading } from "./state-reading.ts";
+import { createStateReading, type FollowedState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
+import { continueToken, type TokenContinuations } from "./unfinished-token.ts";
 
 export interface ChooseOptions {
   /** A space whose weights are open, and its members' biases for partial rows. */
@@ -20,6 +21,8 @@ export interface ChooseOptions {
   readonly decoder: Float32Array;
   /** Of documents that the maps have not seen. */
   readonly positions: readonly ChosenPosition[];
+  /** As an ensemble has them. */
+  readonly continuations: readonly (TokenContinuations | null)[];
   /** The anchor's special tokens. */
   readonly special: readonly number[];
   readonly multiply: MatrixProduct;
@@ -45,7 +48,7 @@ export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace
   const logits: Float32Array[][] = [];
   const tokenBiases: Float32Array[] = [];
   for (const [m, member] of space.members.entries()) {
-    const states = positions.map((position) => position.states[m] ?? new Float32Array(member.width));
+    const states = positions.map((position) => position.states[m]?.state ?? new Float32Array(member.width));
     const rows = await decodeStates(options, m, states);
     const bias = biasOfPartialRows(rows, tokens, tables[m]?.partial ?? new Uint8Array(0));
     tokenBiases.push(member.tokenBias.map((value, token) => value + (tables[m]?.partial[token] ? bias : 0)));
@@ -55,7 +58,14 @@ export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace
     logits.push(rows);
     progress.update(m + 1);
   }
-  for (let i = 0; i < positions.length; i++) normalisePosition(logits, i, special);
+  for (const [i, { states }] of positions.entries()) {
+    const ends = normalisePosition(logits, i, special);
+    for (const [m, { unfinished }] of states.entries()) {
+      const continuation = unfinished && (await options.continuations[m]?.after(unfinished));
+      const row = logits[m]?.[i];
+      if (continuation && row) continueToken(row, continuation, ends.ordinary, special);
+    }
+  }
   const pool = await fitPoolWeights(space.members.length, () =>
     tokens.map((token, i) => ({ token, logits: logits.map((rows) => rows[i] ?? new Float32Array(0)) })),
   );
@@ -70,7 +80,7 @@ export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace
 }
 
 export interface ChosenPosition {
-  readonly states: readonly Float32Array[];
+  readonly states: readonly FollowedState[];
   readonly token: number;
 }
 
@@ -85,7 +95,7 @@ export async function readPositions(options: ReadOptions): Promise<ChosenPositio
     try {
       const positions = await reading.positions();
       for (const [at, states] of positions.entries()) {
-        const present = states.flatMap((state) => (state instanceof Float32Array ? [state.slice()] : []));
+        const present = states.filter((state) => "state" in state);
         if (present.length === members.length)
           found.push({ states: present, token: reading.prompt.scored[at] ?? 0 });
       }
@@ -136,9 +146,10 @@ export function normalisePosition(
   logits: readonly Float32Array[][],
   position: number,
   special: readonly number[],
-): void {
+): SpecialMass {
   const [anchor, ...followers] = logits.map((rows) => rows[position]);
-  if (anchor === undefined) return;
+  if (anchor === undefined) throw new Error("the anchor has no logits here");
   const ends = normaliseAnchor(anchor, special);
   for (const row of followers) if (row) normaliseFollower(row, special, ends);
+  return ends;
 }

@@ -43,7 +43,7 @@ export async function collectExamples(options: ExampleOptions): Promise<Distilla
     try {
       const positions = await reading.positions();
       const present = positions.flatMap((states, at) => {
-        const all = states.flatMap((state) => (state instanceof Float32Array ? [state.slice()] : []));
+        const all = states.flatMap((state) => ("state" in state ? [state.state.slice()] : []));
         const token = reading.prompt.scored[at];
         return all.length === members.length && token !== undefined ? [{ states: all, token }] : [];
       });

@@ -1,5 +1,6 @@
 import type { SharedSpace } from "../alignment/shared-space.ts";
 import type { Decoder, LanguageModel } from "../ports/language-model.ts";
+import type { TokenContinuations } from "./unfinished-token.ts";
 
 /** Members that share a space. The first is the anchor: the answer is made of its tokens. */
 export interface Ensemble {
@@ -8,4 +9,6 @@ export interface Ensemble {
   readonly space: SharedSpace;
   /** Shared states (k) to logits over the anchor's vocabulary, without the members' token biases. */
   readonly decoder: Decoder;
+  /** How each member's tokens may go on (m); null for the anchor. */
+  readonly continuations: readonly (TokenContinuations | null)[];
 }

@@ -194,13 +194,13 @@ async function decodeRows(
 ): Promise<(Float32Array | null)[]> {
   const { width } = member.info;
   const own = positions.map((states) => states[m]);
-  const present = own.flatMap((state) => (state instanceof Float32Array ? [state] : []));
+  const present = own.flatMap((state) => (state && "state" in state ? [state.state] : []));
   if (present.length === 0) return own.map(() => null);
   const stacked = new Float32Array(present.length * width);
   for (const [i, state] of present.entries()) stacked.set(state, i * width);
   const logits = await member.head.decode(stacked);
   const rows = rowsOf(logits, present.length, member.head.vocabularySize).values();
-  return own.map((state) => (state instanceof Float32Array ? (rows.next().value ?? null) : null));
+  return own.map((state) => (state && "state" in state ? (rows.next().value ?? null) : null));
 }
 
 /** Probabilities (V), those of `without` being 0. */

@@ -103,7 +103,17 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     const rows = tables.map((table) => table.rows);
     const decoder = await decoderMatrix(space, rows, multiply);
     const special = [...models[0].tokenizer.specialTokens];
-    return chooseWeights({ space, tables, decoder, positions: documents, special, multiply, progress });
+    const continuations = members.map((member) => member.continuations);
+    return chooseWeights({
+      space,
+      tables,
+      decoder,
+      positions: documents,
+      continuations,
+      special,
+      multiply,
+      progress,
+    });
   };
   const closed = await choose(draft);
   const refined = options.refinement && (await refine(options, models, closed, tables, collected.moments));

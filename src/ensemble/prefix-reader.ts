@@ -36,8 +36,18 @@ export function createPrefixReader(
   };
 }
 
+/** A member's final states at the end of a beginning of a text. */
+export interface PrefixState {
+  /** After its last token (d,). */
+  readonly state: Float32Array;
+  /** Before its last token (d,); null where it has none. */
+  readonly before: Float32Array | null;
+  /** UTF-8 bytes of its last token. */
+  readonly lastBytes: number;
+}
+
 /**
- * States (d,) after the beginnings of `text` that end at `offsets` (UTF-8 bytes, ascending), each in its own canonical
+ * States at the ends of the beginnings of `text` that end at `offsets` (UTF-8 bytes, ascending), each in its own canonical
  * tokens; null inside a character. The text is read in one go, and beginnings with other last tokens than it after that.
  */
 export async function prefixStates(
@@ -46,16 +56,27 @@ export async function prefixStates(
   text: string,
   offsets: readonly number[],
   signal?: AbortSignal,
-): Promise<(Float32Array | null)[]> {
+): Promise<(PrefixState | null)[]> {
   const prefixes = encodePrefixes(tokenizer, text, offsets);
   const { ids } = tokenizer.encode(text);
   const whole = await reader.read(ids, signal);
-  const states = prefixes.map((prefix) => (prefix === null ? null : (whole[prefix.shared] ?? null)));
+  const at = (
+    states: readonly Float32Array[],
+    length: number,
+    last: number | undefined,
+  ): PrefixState | null => {
+    const state = states[length];
+    const lastBytes = last === undefined ? 0 : tokenizer.bytes(last).length;
+    return state === undefined ? null : { state, before: states[length - 1] ?? null, lastBytes };
+  };
+  const found = prefixes.map((prefix) =>
+    prefix === null ? null : at(whole, prefix.shared, ids[prefix.shared - 1]),
+  );
   // From the last to the first: each then goes back from the one before and keeps what it needs.
   for (const [i, prefix] of Array.from(prefixes.entries()).toReversed()) {
     if (prefix === null || prefix.tail.length === 0) continue;
     const beginning = Int32Array.of(...ids.subarray(0, prefix.shared), ...prefix.tail);
-    states[i] = (await reader.read(beginning, signal)).at(-1) ?? null;
+    found[i] = at(await reader.read(beginning, signal), beginning.length, beginning.at(-1));
   }
-  return states;
+  return found;
 }

@@ -8,7 +8,7 @@ import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-to
 import { createPredictor, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
 import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
-import type { MemberState } from "./state-reading.ts";
+import { unfinishedToken, type MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
 
 /** How likely one way of predicting holds each choice of an item. */
@@ -127,9 +127,18 @@ async function readOptions(
     const wanted = positionsOf(followed, option);
     const offsets = wanted.map(({ index }) => followed.ends[option]?.[index - 1] ?? 0);
     const found = await prefixStates(reader, tokenizer, text, offsets, signal);
-    for (const [i, { at }] of wanted.entries()) shared[at] = found[i] ?? NO_STATE;
+    const ids = Array.from(followed.ids[option] ?? []);
+    const ends = [0, ...(followed.ends[option] ?? [])];
+    for (const [i, { at, index }] of wanted.entries()) {
+      const here = found[i];
+      if (here) shared[at] = { state: here.state, unfinished: unfinishedToken(here, ids, ends, index) };
+    }
   }
-  return { tokens, own, shared: followed === null ? own : shared };
+  return {
+    tokens,
+    own,
+    shared: followed === null ? own.map((state) => ({ state, unfinished: null })) : shared,
+  };
 }
 
 /** The positions that are read within one option's text, and their places among all. */

@@ -4,11 +4,20 @@ import type { LanguageModel } from "../ports/language-model.ts";
 import { contextText, readPrompt, type ReadPrompt } from "./prompt.ts";
 import { createTextReader } from "./text-reader.ts";
 import { createStopwatch } from "./timing.ts";
+import type { PrefixState } from "./prefix-reader.ts";
 import { createTokenReader } from "./token-reader.ts";
+import type { UnfinishedToken } from "./unfinished-token.ts";
 import { createUtf8Stream } from "./utf8-stream.ts";
 
-/** A member's final state (d,), or why there is none. */
-export type MemberState = Float32Array | { readonly reason: string };
+/** A member's final state where it follows the anchor's tokens, or why there is none. */
+export type MemberState = FollowedState | { readonly reason: string };
+
+export interface FollowedState {
+  /** h (d,). */
+  readonly state: Float32Array;
+  /** Its last token, where the anchor's tokens spell it out; always null for the anchor. */
+  readonly unfinished: UnfinishedToken | null;
+}
 
 /**
  * Members reading one text, each after its own form of the context: the anchor the text's tokens, the others the
@@ -46,38 +55,59 @@ export function createStateReading(
   const anchorReader = createTokenReader(anchor, [...read.context, ...read.scored]);
   const followed = followers.map((model) => {
     const context = contextText(model.tokenizer, prompt);
-    const start = new TextEncoder().encode(context).length;
     return {
       reader: createTextReader(model, context + made.text),
-      offsets: made.offsets.map((offset) => start + offset),
+      start: new TextEncoder().encode(context).length,
     };
   });
+  /** The anchor's tokens after the context, and where each begins and the last ends, in UTF-8 bytes of their text (t + 1). */
+  const tokens = [...read.scored];
+  const offsets = [...made.offsets];
   const watches = members.map(() => createStopwatch(clock));
   const timed = <T>(member: number, work: () => Promise<T>): Promise<T> =>
     watches[member]?.time(work) ?? work();
+  const follow = (found: PrefixState, position: number): FollowedState => ({
+    state: found.state,
+    unfinished: unfinishedToken(found, tokens, offsets, position),
+  });
 
   return {
     prompt: read,
     async positions(signal) {
       const [own, ...others] = await Promise.all([
         timed(0, () => anchorReader.all(signal)),
-        ...followed.map(({ reader, offsets }, i) => timed(i + 1, () => reader.at(offsets, signal))),
+        ...followed.map(({ reader, start }, i) =>
+          timed(i + 1, () =>
+            reader.at(
+              made.offsets.map((offset) => start + offset),
+              signal,
+            ),
+          ),
+        ),
       ]);
-      return Array.from(read.scored, (_, position) => [
-        own?.[read.context.length + position] ?? INSIDE_A_CHARACTER,
-        ...others.map((states) => (made.whole[position] && states?.[position]) || INSIDE_A_CHARACTER),
+      return Array.from(read.scored, (_, position): MemberState[] => [
+        anchorState(own[read.context.length + position]),
+        ...others.map((states) => {
+          const found = made.whole[position] ? states[position] : null;
+          return found ? follow(found, position) : INSIDE_A_CHARACTER;
+        }),
       ]);
     },
-    current: (signal) =>
-      Promise.all([
+    async current(signal) {
+      const [own, ...others] = await Promise.all([
         timed(0, () => anchorReader.current(signal)),
         ...followed.map(({ reader }, i) =>
-          characters.incomplete ? INSIDE_A_CHARACTER : timed(i + 1, () => reader.current(signal)),
+          characters.incomplete ? null : timed(i + 1, () => reader.current(signal)),
         ),
-      ]),
+      ]);
+      const follows = others.map((found) => (found ? follow(found, tokens.length) : INSIDE_A_CHARACTER));
+      return [anchorState(own), ...follows];
+    },
     accept(token) {
       anchorReader.accept(token);
       const text = characters.push(anchor.tokenizer.bytes(token));
+      tokens.push(token);
+      offsets.push((offsets.at(-1) ?? 0) + new TextEncoder().encode(text).length);
       for (const { reader } of followed) reader.append(text);
     },
     get latenciesMs() {
@@ -88,6 +118,26 @@ export function createStateReading(
       for (const { reader } of followed) reader.close();
     },
   };
+}
+
+function anchorState(state: Float32Array | undefined): MemberState {
+  return state === undefined ? INSIDE_A_CHARACTER : { state, unfinished: null };
+}
+
+/** The member's last token before `position`, if it begins where one of the anchor's tokens does. */
+export function unfinishedToken(
+  { before, lastBytes }: PrefixState,
+  tokens: readonly number[],
+  offsets: readonly number[],
+  position: number,
+): UnfinishedToken | null {
+  if (before === null) return null;
+  const begins = (offsets[position] ?? 0) - lastBytes;
+  let first = position;
+  while (first > 0 && (offsets[first - 1] ?? 0) >= begins) first--;
+  return first < position && offsets[first] === begins
+    ? { before, spelled: tokens.slice(first, position) }
+    : null;
 }
 
 /** The characters that tokens make. */

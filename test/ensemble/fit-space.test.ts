@@ -35,6 +35,7 @@ function fitMember(model: LanguageModel): FitMember {
       }
       return rows;
     },
+    continuations: null,
   };
 }
 
@@ -112,6 +113,7 @@ describe("a space fitted for three members of different widths", () => {
         vocabularySize,
         decode: (states) => multiply(states, decoder, dimension),
       },
+      continuations: [null, null, null],
     };
   }
 

@@ -24,12 +24,15 @@ function watched(sequence: Sequence): { sequence: Sequence; counts: number[] } {
   };
 }
 
-async function stateAfter({ tokenizer, openSequence }: LanguageModel, text: string): Promise<Float32Array> {
+async function stateOf({ tokenizer, openSequence }: LanguageModel, ids: Int32Array): Promise<Float32Array> {
   const sequence = openSequence();
-  const { hidden } = await sequence.append([tokenizer.documentStart, ...tokenizer.encode(text).ids]);
+  const { hidden } = await sequence.append([tokenizer.documentStart, ...ids]);
   sequence.close();
   return hidden;
 }
+
+const stateAfter = (model: LanguageModel, text: string): Promise<Float32Array> =>
+  stateOf(model, model.tokenizer.encode(text).ids);
 
 const idsOf = (text: string): Int32Array => member.tokenizer.encode(text).ids;
 
@@ -73,7 +76,11 @@ describe("states after beginnings of a text", () => {
         continue;
       }
       const beginning = new TextDecoder().decode(bytes.subarray(0, offset));
-      expect(state, beginning).toEqual(await stateAfter(member, beginning));
+      expect(state?.state, beginning).toEqual(await stateAfter(member, beginning));
+      const last = member.tokenizer.bytes(idsOf(beginning).at(-1) ?? 0).length;
+      expect(state?.lastBytes, beginning).toBe(beginning === "" ? 0 : last);
+      const before = beginning === "" ? null : await stateOf(member, idsOf(beginning).subarray(0, -1));
+      expect(state?.before, beginning).toEqual(before);
     }
   });
 });

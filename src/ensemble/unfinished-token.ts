@@ -1,0 +1,98 @@
+import { logSumExp } from "../stats/distributions.ts";
+import { spellingAt, spellingsFrom, type Spellings } from "./spellings.ts";
+
+/*
+ * A member that follows the anchor's tokens has read " Ge" where its own next token may have been " Geschichte": its
+ * state after " Ge" says how texts go on in which that was a token of its own, which is another question. What the
+ * anchor's tokens really tell is that the member's token begins with them. With h⁻ the member's state before its last
+ * token, a the anchor's tokens that this token spells, and G(a) all its tokens whose spellings in the anchor's tokens
+ * begin with a:
+ *
+ *   π_g = exp(u_g·h⁻) / Σ_{g' ∈ G(a)} exp(u_g'·h⁻)
+ *   q(s) = Σ_{g ∈ G(a s)} π_g + p(s) · Σ_{g spelled a} π_g
+ *
+ * where p is the distribution after its last token. The anchor's tokens are canonical, so a token that the anchor would
+ * have spelled in another way is not among them. After Phan et al. 2024 (arXiv 2410.09303), who do it for bytes.
+ */
+
+/** A member's last token, where the anchor's tokens spell it out. */
+export interface UnfinishedToken {
+  /** h⁻ (d): the member's final state before that token. */
+  readonly before: Float32Array;
+  /** a: the anchor's tokens with its text. */
+  readonly spelled: readonly number[];
+}
+
+/** How an unfinished token goes on. */
+export interface Continuation {
+  /** ln Σ_{g spelled a} π_g: that the token is over. */
+  readonly ended: number;
+  /** Σ_{g ∈ G(a s)} π_g for each of the anchor's tokens s with which it may go on. */
+  readonly next: ReadonlyMap<number, number>;
+}
+
+export interface TokenContinuations {
+  /** Null where no longer token begins like this one, or where too many do. */
+  after(unfinished: UnfinishedToken): Promise<Continuation | null>;
+}
+
+export interface ContinuationOptions {
+  readonly spellings: Spellings;
+  /** Rows u_g of the member's output head (n), row-major (n, d). */
+  readonly rows: (tokens: Int32Array) => Promise<Float32Array>;
+}
+
+/** A blank or a line feed begins thousands of tokens: then nothing is asked, and the token counts as over. */
+const MOST_TOKENS = 512;
+
+export function createTokenContinuations({ spellings, rows }: ContinuationOptions): TokenContinuations {
+  return {
+    async after({ before, spelled }) {
+      const { first, end } = spellingsFrom(spellings, spelled);
+      const longest = end > first ? spellingAt(spellings, end - 1).length : 0;
+      if (longest <= spelled.length || end - first > MOST_TOKENS) return null;
+      const table = await rows(spellings.tokens.subarray(first, end));
+      const logits = Float32Array.from({ length: end - first }, (_, i) => dot(table, i, before));
+      const total = logSumExp(logits);
+      let ended = 0;
+      const next = new Map<number, number>();
+      for (const [i, logit] of logits.entries()) {
+        const share = Math.exp(logit - total);
+        const token = spellingAt(spellings, first + i)[spelled.length];
+        if (token === undefined) ended += share;
+        else next.set(token, (next.get(token) ?? 0) + share);
+      }
+      return ended > 0 ? { ended: Math.log(ended), next } : null;
+    },
+  };
+}
+
+/**
+ * A member's log-probabilities p (V) to q, in place; returns what changed: q(s) / (Σ_{g spelled a} π_g · p(s)) in nats
+ * for each s in `next`. A special token of the anchor stays what it is.
+ * @param ordinary ln of the mass that the member's ordinary tokens share
+ */
+export function continueToken(
+  logprobs: Float32Array,
+  { ended, next }: Continuation,
+  ordinary: number,
+  special: readonly number[],
+): Map<number, number> {
+  const kept = special.map((token) => logprobs[token] ?? -Infinity);
+  for (let v = 0; v < logprobs.length; v++) logprobs[v]! += ended;
+  const gains = new Map<number, number>();
+  for (const [token, share] of next) {
+    const before = logprobs[token] ?? -Infinity;
+    const after = logSumExp(Float32Array.of(before, ordinary + Math.log(share)));
+    logprobs[token] = after;
+    gains.set(token, after - before);
+  }
+  for (const [i, token] of special.entries()) logprobs[token] = kept[i] ?? -Infinity;
+  return gains;
+}
+
+function dot(table: Float32Array, row: number, state: Float32Array): number {
+  let sum = 0;
+  for (let j = 0, at = row * state.length; j < state.length; j++, at++) sum += table[at]! * state[j]!;
+  return sum;
+}
