@@ -13,6 +13,10 @@ const member = createMergingTokenizer(["the", "then", "them", "theme", " cat"]);
 const spellings = spellVocabulary(member, anchor, silentProgress);
 const bytesOf = (text: string): number[] => Array.from(new TextEncoder().encode(text));
 const textOf = (token: number): string => new TextDecoder().decode(member.bytes(token));
+const beginning = (text: string): string[] => {
+  const { first, end } = spellingsFrom(spellings, bytesOf(text));
+  return Array.from(spellings.tokens.subarray(first, end), textOf);
+};
 
 describe("a vocabulary spelled in the anchor's tokens", () => {
   it("spells every whole text, in order, and no special token", () => {
@@ -26,13 +30,9 @@ describe("a vocabulary spelled in the anchor's tokens", () => {
   });
 
   it("finds all tokens that begin alike, the shortest first", () => {
-    const begin = (text: string): string[] => {
-      const { first, end } = spellingsFrom(spellings, bytesOf(text));
-      return Array.from(spellings.tokens.subarray(first, end), textOf);
-    };
-    expect(begin("the")).toEqual(["the", "them", "theme", "then"]);
-    expect(begin("them")).toEqual(["them", "theme"]);
-    expect(begin("thx")).toEqual([]);
+    expect(beginning("the")).toEqual(["the", "them", "theme", "then"]);
+    expect(beginning("them")).toEqual(["them", "theme"]);
+    expect(beginning("thx")).toEqual([]);
   });
 });
 
@@ -49,7 +49,7 @@ describe("a token that may go on", () => {
     spellings,
     async rows(tokens) {
       asked.push([...tokens]);
-      return Float32Array.from([...tokens].flatMap((token) => [...rowOf(token)]));
+      return Float32Array.from([...tokens].flatMap((token) => Array.from(rowOf(token))));
     },
   });
   const tokenOf = (text: string): number => member.encode(text).ids[0] ?? -1;
