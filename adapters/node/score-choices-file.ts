@@ -2,83 +2,155 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { z } from "zod";
+import type { SplitItems } from "../../src/ensemble/choice-report.ts";
 import type { ScoredItem } from "../../src/ensemble/choice-ways.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import type { ChoiceItem } from "../../src/ensemble/option-tokens.ts";
-import { createChoiceScorer, type ItemScores } from "../../src/ensemble/score-choices.ts";
+import {
+  createChoiceScorer,
+  type ItemScores,
+  type OptionScores,
+  type WantedScores,
+} from "../../src/ensemble/score-choices.ts";
 import { parseChoices } from "./choices-file.ts";
-import { openKeyedLines } from "./keyed-lines.ts";
+import { openKeyedLines, type KeyedLines } from "./keyed-lines.ts";
 import type { ProgressBar } from "./progress-bar.ts";
-import { modelsKey, scoresPath } from "./score-keys.ts";
+import { membersKey, modelsKey, scoresPath } from "./score-keys.ts";
 
 export interface ScoreRequest {
   readonly path: string;
   /** Items that numbers are told of. */
   readonly split: ChoiceItem["split"];
+  /** Whether decisions are to be learned from the items of the split "fit". */
+  readonly learn: boolean;
   /** At most this many items of a split, evenly over the file; null for all. */
   readonly limit: number | null;
-  /** Where scores are kept; null for the file in CONCORD_HOME that belongs to map and weights. */
+  /** Where scores are kept; null for the file in CONCORD_HOME that belongs to the members. */
   readonly scoresPath: string | null;
   readonly progress: ProgressBar;
 }
 
-/** Raise it when the same items come to other scores under the same models. */
-const SCORES_VERSION = 1;
+/** Raise one when the same items come to other scores of its kind under the same models. */
+const ALONE_VERSION = 2;
+const TOGETHER_VERSION = 3;
 
-const scoresSchema: z.ZodType<ItemScores> = z.object({
-  bytes: z.array(z.int()),
-  rows: z.array(z.object({ name: z.string(), tokens: z.array(z.int()), logprobs: z.array(z.number()) })),
-});
+/** What members say alone, or together: they are kept apart, for another map changes only what they say together. */
+const scoresSchema = z.union([
+  z.object({
+    bytes: z.array(z.int()),
+    /** States as base64 of 32-bit floats, least significant byte first. */
+    alone: z.array(z.object({ ...optionScores, states: z.array(z.base64()) })),
+  }),
+  z.object({ together: z.array(z.object(optionScores)) }),
+]);
 
-export interface ScoredFile {
-  readonly told: readonly ScoredItem[];
-  /** Items for picking between ways to decide. */
-  readonly choosing: readonly ScoredItem[];
-}
+type KeptScores = z.infer<typeof scoresSchema>;
 
-/** Scores a file's items, those to tell of and those to choose on. Items scored before, also by a run that was killed, are not scored again. */
-export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest): Promise<ScoredFile> {
+/**
+ * Scores a file's items, those to tell of, those to choose on and those to learn from. Items scored before, also by a run
+ * that was killed, are not scored again.
+ */
+export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest): Promise<SplitItems> {
   const { path, split, limit, progress } = request;
   const items = parseChoices(path, await readFile(path, "utf8"));
-  const told = evenly(
-    items.filter((item) => item.split === split),
-    limit,
-  );
+  const ofSplit = (wanted: ChoiceItem["split"]): readonly ChoiceItem[] =>
+    evenly(
+      items.filter((item) => item.split === wanted),
+      limit,
+    );
+  const told = ofSplit(split);
   if (told.length === 0) throw new Error(`${path}: expected items of the split "${split}", got none`);
-  const choosing = evenly(
-    items.filter((item) => item.split === "choose"),
-    limit,
-  );
-  const key = modelsKey(ensemble, `${SCORES_VERSION}`);
-  const kept = request.scoresPath ?? scoresPath("choices", key);
+  const choosing = ofSplit("choose");
+  // What is learned from items is not told of them.
+  const fit = request.learn && split === "report" && choosing.length > 0 ? ofSplit("fit") : [];
+  const keys = {
+    alone: membersKey(ensemble, `${ALONE_VERSION}`),
+    together: modelsKey(ensemble, `${TOGETHER_VERSION}`),
+  };
+  const kept = request.scoresPath ?? scoresPath("choices", keys.alone);
   const cache = await openKeyedLines(kept, scoresSchema);
-  const known = (item: ChoiceItem): ItemScores | undefined => cache.get(itemKey(key, item));
+  const learned = new Set(fit);
+  /** Items to learn from need only what members say alone. */
+  const missingOf = (item: ChoiceItem): WantedScores => ({
+    alone: cache.get(itemKey(keys.alone, item)) === undefined,
+    together: !learned.has(item) && cache.get(itemKey(keys.together, item)) === undefined,
+  });
   const scorer = createChoiceScorer(ensemble);
   try {
-    const wanted = [...new Set([...told, ...choosing])];
-    const missing = wanted.filter((item) => known(item) === undefined);
-    if (missing.length < wanted.length) {
-      progress.note(
-        `${wanted.length - missing.length} of ${wanted.length} items were scored before: ${kept}`,
-      );
+    const all = [...new Set([...told, ...choosing, ...fit])];
+    const missing = all.filter((item) => Object.values(missingOf(item)).some(Boolean));
+    if (missing.length < all.length) {
+      progress.note(`${all.length - missing.length} of ${all.length} items were scored before: ${kept}`);
     }
     if (missing.length > 0) progress.stage(`scoring ${basename(path)}`, missing.length, "steps");
     for (const [i, item] of missing.entries()) {
-      const scores = await scorer.score(item).catch((error: unknown) => rethrow(path, item, error));
-      await cache.add(itemKey(key, item), scores);
+      const wanted = missingOf(item);
+      const scores = await scorer.score(item, wanted).catch((error: unknown) => rethrow(path, item, error));
+      if (wanted.alone) await cache.add(itemKey(keys.alone, item), keptAlone(scores));
+      if (wanted.together) await cache.add(itemKey(keys.together, item), keptTogether(scores));
       progress.update(i + 1);
     }
     progress.finish();
-    const withScores = (item: ChoiceItem): ScoredItem => {
-      const scores = known(item);
-      if (scores === undefined) throw new Error(`${path}: item ${item.id} was not scored`);
-      return { item, scores };
-    };
-    return { told: told.map(withScores), choosing: choosing.map(withScores) };
+    const scored = (item: ChoiceItem): ScoredItem => ({ item, scores: knownScores(cache, keys, item) });
+    return { told: told.map(scored), choosing: choosing.map(scored), fit: fit.map(scored) };
   } finally {
     scorer.close();
     await cache.close();
   }
+}
+
+/** What is kept of an item; empty where there is nothing. */
+function knownScores(
+  cache: Pick<KeyedLines<KeptScores>, "get">,
+  keys: { readonly alone: string; readonly together: string },
+  item: ChoiceItem,
+): ItemScores {
+  const own = cache.get(itemKey(keys.alone, item));
+  const shared = cache.get(itemKey(keys.together, item));
+  const { bytes, alone } = own !== undefined && "alone" in own ? own : { bytes: [], alone: [] };
+  return {
+    bytes,
+    alone: alone.map(({ name, tokens, logprobs, states }) => ({
+      name,
+      tokens,
+      logprobs,
+      states: states.map(stateFrom),
+    })),
+    together: shared !== undefined && "together" in shared ? shared.together : [],
+  };
+}
+
+function keptAlone({ bytes, alone }: ItemScores): KeptScores {
+  return {
+    bytes: [...bytes],
+    alone: alone.map(({ states, ...scores }) => ({
+      ...optionScoresOf(scores),
+      states: states.map(stateText),
+    })),
+  };
+}
+
+function keptTogether({ together }: ItemScores): KeptScores {
+  return { together: together.map(optionScoresOf) };
+}
+
+function optionScoresOf({ name, tokens, logprobs }: OptionScores): {
+  name: string;
+  tokens: number[];
+  logprobs: number[];
+} {
+  return { name, tokens: [...tokens], logprobs: [...logprobs] };
+}
+
+function stateText(state: Float32Array): string {
+  const bytes = Buffer.alloc(4 * state.length);
+  for (const [j, x] of state.entries()) bytes.writeFloatLE(x, 4 * j);
+  return bytes.toString("base64");
+}
+
+function stateFrom(text: string): Float32Array {
+  const bytes = Buffer.from(text, "base64");
+  return Float32Array.from({ length: bytes.length / 4 }, (_, j) => bytes.readFloatLE(4 * j));
 }
 
 /** At most `limit` of them, evenly from the first to the last. */
@@ -89,7 +161,7 @@ function evenly<T>(items: readonly T[], limit: number | null): readonly T[] {
   );
 }
 
-/** What decides an item's scores, sha256 in hex: the models and its texts. */
+/** What decides an item's scores, sha256 in hex: what makes them (`models`) and its texts. */
 function itemKey(models: string, { context, choices }: ChoiceItem): string {
   return createHash("sha256")
     .update(JSON.stringify([models, context, choices]))

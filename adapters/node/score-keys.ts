@@ -14,8 +14,13 @@ export function spaceHash({ dimension, decoderCentre, members }: SharedSpace): s
 }
 
 /** What decides scores besides what is scored, sha256 in hex: the space, the weights, and how they are made (`more`). */
-export function modelsKey({ space, members }: Ensemble, more: string): string {
-  const hash = createHash("sha256").update(`${spaceHash(space)} ${more}`);
+export function modelsKey(ensemble: Ensemble, more: string): string {
+  return membersKey(ensemble, `${spaceHash(ensemble.space)} ${more}`);
+}
+
+/** As `modelsKey`, for scores in which the space has no part. */
+export function membersKey({ members }: Pick<Ensemble, "members">, more: string): string {
+  const hash = createHash("sha256").update(more);
   for (const { info } of members) hash.update(info.weightsHash);
   return hash.digest("hex");
 }

@@ -2,10 +2,12 @@ import { createRandom } from "../linalg/random.ts";
 import { mcnemarTest } from "../stats/mcnemar.ts";
 import { pairedBootstrap } from "../stats/paired-bootstrap.ts";
 import { wilsonInterval, type Interval } from "../stats/proportion.ts";
+import { learnHeads } from "./choice-head.ts";
 import {
   BEST_MEMBER,
   choiceWays,
   type ChoiceWay,
+  type ChoiceWays,
   type Normalisation,
   type ScoredItem,
 } from "./choice-ways.ts";
@@ -41,14 +43,29 @@ export interface ChoiceReport {
   readonly choosingItems: number;
   /** Whether some of those are among the items told: accuracies are then a little too high. */
   readonly pickedOnTold: boolean;
+  /** Items that decisions were learned from; 0: there were none besides those told, and nothing was learned. */
+  readonly learnedItems: number;
   readonly bestMember: string;
   readonly rows: readonly ChoiceReportRow[];
 }
 
-export interface ChoiceReportOptions {
+/** Scored items by what they are used for. */
+export interface SplitItems {
+  /** Items that numbers are told of. */
+  readonly told: readonly ScoredItem[];
+  /** Items for picking between ways to decide. */
+  readonly choosing: readonly ScoredItem[];
+  /** Items to learn decisions from, together with `choosing`; none of either is told where there are any. */
+  readonly fit: readonly ScoredItem[];
+}
+
+export interface WaysOptions {
   /** The anchor first. */
   readonly memberIds: readonly string[];
   readonly normalise: Normalisation | "auto";
+}
+
+export interface ChoiceReportOptions extends WaysOptions {
   /** Of the bootstrap. */
   readonly seed: number;
 }
@@ -57,18 +74,17 @@ export interface ChoiceReportOptions {
 export const RESAMPLES = 10_000;
 
 /** How well every way decides `told`; what has to be picked is picked on `choosing`. @throws RangeError when nothing is told */
-export function reportChoices(
-  told: readonly ScoredItem[],
-  choosing: readonly ScoredItem[],
-  { memberIds, normalise, seed }: ChoiceReportOptions,
-): ChoiceReport {
-  const { ways, bestMember } = waysFor(told, choosing, memberIds, normalise);
+export function reportChoices(items: SplitItems, options: ChoiceReportOptions): ChoiceReport {
+  const { told, choosing } = items;
+  const { seed } = options;
+  const { ways, bestMember, learnedItems } = waysFor(items, options);
   const toldItems = new Set(told.map(({ item }) => item));
   const best = ways.find((way) => way.name === BEST_MEMBER);
   return {
     items: told.length,
     choosingItems: choosing.length,
     pickedOnTold: choosing.length === 0 || choosing.some(({ item }) => toldItems.has(item)),
+    learnedItems,
     bestMember,
     rows: ways.map((way) => {
       const right = told.filter(way.isRight).length;
@@ -85,15 +101,19 @@ export function reportChoices(
   };
 }
 
-/** Ways picked on `choosing`. Without such items length is not normalised, and the best member is the one best on `told`. */
+/**
+ * Ways picked on `choosing`, and learned where there is something to learn from. Without items to choose on length is not
+ * normalised, and the best member is the one best on `told`.
+ */
 export function waysFor(
-  told: readonly ScoredItem[],
-  choosing: readonly ScoredItem[],
-  memberIds: readonly string[],
-  normalise: Normalisation | "auto",
-): ReturnType<typeof choiceWays> {
-  if (choosing.length > 0) return choiceWays(memberIds, choosing, normalise);
-  return choiceWays(memberIds, told, normalise === "auto" ? "none" : normalise);
+  { told, choosing, fit }: SplitItems,
+  { memberIds, normalise }: WaysOptions,
+): ChoiceWays & { readonly learnedItems: number } {
+  const heads = fit.length > 0 && choosing.length > 0 ? learnHeads(memberIds, fit, choosing) : null;
+  const learnedItems = heads?.ensemble.items ?? 0;
+  if (choosing.length > 0) return { ...choiceWays(memberIds, choosing, { normalise, heads }), learnedItems };
+  const fixed = normalise === "auto" ? "none" : normalise;
+  return { ...choiceWays(memberIds, told, { normalise: fixed, heads }), learnedItems };
 }
 
 /** @throws RangeError when there are no items */

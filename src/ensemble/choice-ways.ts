@@ -1,6 +1,7 @@
+import type { ChoiceHead } from "./choice-head.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 import type { ChoiceItem } from "./option-tokens.ts";
-import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
+import { BY_LOG_PROBABILITY, MEAN_OF_PROBABILITIES, throughSharedSpace, withHead } from "./row-names.ts";
 import type { ItemScores } from "./score-choices.ts";
 
 /** An item with what every way of predicting says about its choices. */
@@ -23,6 +24,14 @@ export interface ChoiceWay {
   isRight(scored: ScoredItem): boolean;
 }
 
+/** Decisions learned from items for which the right choice is known. */
+export interface LearnedHeads {
+  /** From each member's scores and states alone (m). */
+  readonly members: readonly ChoiceHead[];
+  /** From those of all members. */
+  readonly ensemble: ChoiceHead;
+}
+
 export interface ChoiceWays {
   readonly ways: readonly ChoiceWay[];
   /** Id of the member with the highest accuracy on the choosing items, the first among equals. */
@@ -42,14 +51,15 @@ interface Decision {
 
 /**
  * All ways that are compared: every member alone and through the shared space, the mean of their probabilities, the
- * majority vote of the members alone, the best of them, whether any of them is right, and the fused answer.
+ * majority vote of the members alone, the best of them, whether any of them is right, and the ensemble: what was learned
+ * for it beside its fused log-probabilities, or those where nothing was learned.
  * @param memberIds the anchor first
  * @param choosing items on which `auto` picks each way's normalisation, and the best member is picked
  */
 export function choiceWays(
   memberIds: readonly string[],
   choosing: readonly ScoredItem[],
-  normalise: Normalisation | "auto",
+  { normalise, heads }: { normalise: Normalisation | "auto"; heads: LearnedHeads | null },
 ): ChoiceWays {
   const scored = (name: string): ScoredWay => {
     const normalisation = normalise === "auto" ? pickNormalisation(name, choosing) : normalise;
@@ -70,7 +80,13 @@ export function choiceWays(
     },
     { name: BEST_MEMBER, normalisation: best.normalisation, isRight: best.isRight },
     { name: ORACLE, normalisation: null, isRight: (at) => alone.some((way) => way.isRight(at)) },
-    scored(ENSEMBLE_ID),
+    ...(heads === null
+      ? [{ ...scored(BY_LOG_PROBABILITY), name: ENSEMBLE_ID }]
+      : [
+          ...memberIds.flatMap((id, m) => headWay(withHead(id), heads.members[m])),
+          scored(BY_LOG_PROBABILITY),
+          ...headWay(ENSEMBLE_ID, heads.ensemble),
+        ]),
   ];
   return { ways, bestMember: best.name };
 }
@@ -79,9 +95,14 @@ interface ScoredWay extends ChoiceWay {
   decide(scored: ScoredItem): Decision;
 }
 
+function headWay(name: string, head: ChoiceHead | undefined): ChoiceWay[] {
+  if (head === undefined) return [];
+  return [{ name, normalisation: null, isRight: (at) => head.decide(at) === at.item.label }];
+}
+
 function scoredWay(name: string, normalisation: Normalisation): ScoredWay {
   const decideItem = ({ scores, item }: ScoredItem): Decision => {
-    const row = scores.rows.find((candidate) => candidate.name === name);
+    const row = [...scores.alone, ...scores.together].find((candidate) => candidate.name === name);
     if (row === undefined) throw new Error(`${item.id}: no scores of ${name}`);
     return decide(row.logprobs, scores.bytes, normalisation);
   };

@@ -5,18 +5,29 @@ import { rowsOf } from "./token-reader.ts";
 
 /** Reads one run of tokens after another. What a run shares with the beginning of the one before is not read again. */
 export interface PrefixReader {
+  /** Residual stream of the tapped layer in the run read last, as `read` gives its final states; empty without a tap. */
+  readonly tapped: readonly Float32Array[];
   /** States (d,) after the document start and after each of `tokens` (t + 1). */
   read(tokens: Int32Array, signal?: AbortSignal): Promise<readonly Float32Array[]>;
 }
 
-/** @param sequence empty, and nobody else's while this reads */
+/**
+ * @param sequence empty, and nobody else's while this reads
+ * @param tap a layer to keep beside the final states; it costs no computing
+ */
 export function createPrefixReader(
   { info, tokenizer }: Pick<LanguageModel, "info" | "tokenizer">,
   sequence: Sequence,
+  tap: number | null = null,
 ): PrefixReader {
+  const taps = tap === null ? [] : [tap];
   let held: Int32Array = new Int32Array(0);
   let states: Float32Array[] = [];
+  let tapped: Float32Array[] = [];
   return {
+    get tapped() {
+      return tapped;
+    },
     async read(tokens, signal) {
       const shared = commonLength(held, tokens);
       const fed = states.length === 0 ? [tokenizer.documentStart, ...tokens] : tokens.subarray(shared);
@@ -24,11 +35,13 @@ export function createPrefixReader(
         // All is as it was after `shared` tokens, should the reading below fail.
         sequence.truncate(shared + 1);
         states.length = shared + 1;
+        tapped = tapped.slice(0, shared + 1);
         held = held.subarray(0, shared);
       }
       if (fed.length > 0) {
-        const { hidden } = await sequence.append(fed, { rows: fed.length, signal });
-        states.push(...rowsOf(hidden, fed.length, info.width));
+        const read = await sequence.append(fed, { rows: fed.length, taps, signal });
+        states.push(...rowsOf(read.hidden, fed.length, info.width));
+        for (const layer of read.taps.values()) tapped.push(...rowsOf(layer, fed.length, info.width));
         held = tokens.slice();
       }
       return [...states];

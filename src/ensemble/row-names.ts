@@ -1,6 +1,6 @@
 /*
  * What the rows of an evaluation are called. A member alone, with its own head and vocabulary, has its id, and the
- * fused answer `concord`.
+ * ensemble's answer `concord`.
  */
 
 /** Mean of the members' probabilities, token by token, each read through the shared space. */
@@ -9,6 +9,14 @@ export const MEAN_OF_PROBABILITIES = "mean of probabilities";
 /** A member whose states are projected into the shared space and decoded there alone. */
 export function throughSharedSpace(id: string): string {
   return `${id} through the shared space`;
+}
+
+/** What the fused log-probabilities of closed choices decide, where the ensemble has learned to decide better. */
+export const BY_LOG_PROBABILITY = "concord by log-probability alone";
+
+/** A member's own log-probabilities and states, read by a decision learned for it. */
+export function withHead(id: string): string {
+  return `${id} with a head`;
 }
 
 /** The members' own heads pooled log-linearly over the anchor's vocabulary, without a shared space. */

@@ -1,19 +1,17 @@
-import { fuse, project } from "../alignment/shared-space.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { logSumExp } from "../stats/distributions.ts";
-import { ENSEMBLE_ID } from "./engine.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { logMeanProbability } from "./mean-probability.ts";
 import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
 import { createPredictor, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
-import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
+import { BY_LOG_PROBABILITY, MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
 import { unfinishedToken, type MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
 
 /** How likely one way of predicting holds each choice of an item. */
 export interface OptionScores {
-  /** A member's id, `concord`, or a baseline: see row-names.ts. */
+  /** See row-names.ts. */
   readonly name: string;
   /** Tokens predicted of each choice (c). */
   readonly tokens: readonly number[];
@@ -21,27 +19,37 @@ export interface OptionScores {
   readonly logprobs: readonly number[];
 }
 
+/** What a member by itself makes of an item's choices. Its name is the member's id. */
+export interface MemberScores extends OptionScores {
+  /**
+   * What a choice is to it: its residual stream at half its depth, the mean over the choice's predicted tokens, itself
+   * among what is read (c), (d) each.
+   */
+  readonly states: readonly Float32Array[];
+}
+
 export interface ItemScores {
   /** UTF-8 bytes of each choice, the context not counted (c). */
   readonly bytes: readonly number[];
-  /** Members alone, members through the shared space, mean of probabilities, concord. */
-  readonly rows: readonly OptionScores[];
+  /** Each member alone, with its own head; the anchor first. */
+  readonly alone: readonly MemberScores[];
+  /** Members through the shared space, mean of probabilities, the fused answer; none where they were not asked for. */
+  readonly together: readonly OptionScores[];
 }
 
-/** Shared states after an item's choices, to learn decisions from. */
-export interface OptionState {
-  /** z (k). */
-  readonly fused: Float32Array;
-  /** Each member's z (k). */
-  readonly members: readonly Float32Array[];
+/** Which scores to make; at least one. */
+export interface WantedScores {
+  readonly alone: boolean;
+  readonly together: boolean;
 }
 
 /** Scores one item after another. Calls must not overlap. */
 export interface ChoiceScorer {
-  /** @throws GatewayError context_length_exceeded when a choice with its context is too long for a member */
-  score(item: ChoiceItem, signal?: AbortSignal): Promise<ItemScores>;
-  /** States after the last token of each choice (c). */
-  states(item: ChoiceItem, signal?: AbortSignal): Promise<OptionState[]>;
+  /**
+   * What is not wanted is empty, and costs nothing.
+   * @throws GatewayError context_length_exceeded when a choice with its context is too long for a member
+   */
+  score(item: ChoiceItem, wanted: WantedScores, signal?: AbortSignal): Promise<ItemScores>;
   close(): void;
 }
 
@@ -50,46 +58,42 @@ const DECODED_AT_ONCE = 8;
 
 /**
  * Every member reads an item's context once, and for each choice goes back to its end, or further where tokens ask for it.
- * Cost an item: each member's body over the context and the choices, its head at every position, and the shared decoder
- * for the fused and each member's state there.
+ * Cost an item: each member's body over the context and the choices; for what they say alone, their heads at every
+ * position; for what they say together, the shared decoder for the fused and each member's state there.
  */
 export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
-  const { members, space } = ensemble;
+  const { members } = ensemble;
   const predictor = createPredictor(ensemble);
   const readers = members.map((member) => {
     const sequence = member.openSequence();
-    return { member, sequence, reader: createPrefixReader(member, sequence) };
+    const middle = Math.round(member.info.layers / 2);
+    return { member, sequence, reader: createPrefixReader(member, sequence, middle) };
   });
 
   return {
-    async score(item, signal) {
+    async score(item, wanted, signal) {
       const anchorTokens = tokenizeOptions(members[0].tokenizer, item);
       const read = await Promise.all(
         readers.map(({ member, reader }, m) =>
-          readOptions(member, reader, item, m === 0 ? null : anchorTokens, signal),
+          readOptions(member, reader, item, {
+            followed: m > 0 && wanted.together ? anchorTokens : null,
+            signal,
+          }),
         ),
       );
-      const own = await Promise.all([
-        ...members.map((member, m) => scoreAlone(member, read[m], signal)),
-        scoreTogether(ensemble, predictor, anchorTokens, read, signal),
+      const [alone, together] = await Promise.all([
+        wanted.alone
+          ? Promise.all(
+              readers.flatMap(({ member }, m) => {
+                const own = read[m];
+                return own === undefined ? [] : [scoreAlone(member, own, signal)];
+              }),
+            )
+          : [],
+        wanted.together ? scoreTogether(ensemble, predictor, anchorTokens, read, signal) : [],
       ]);
       const encoder = new TextEncoder();
-      return { bytes: item.choices.map((choice) => encoder.encode(choice).length), rows: own.flat() };
-    },
-    async states(item, signal) {
-      const weights = space.members.map(({ weight }) => weight);
-      const found: OptionState[] = [];
-      for (const choice of item.choices) {
-        const zs = await Promise.all(
-          readers.map(async ({ member, reader }, m) => {
-            const { ids } = member.tokenizer.encode(item.context + choice);
-            const states = await reader.read(ids, signal);
-            return project(space, m, states.at(-1) ?? new Float32Array(member.info.width));
-          }),
-        );
-        found.push({ fused: fuse(weights, zs), members: zs });
-      }
-      return found;
+      return { bytes: item.choices.map((choice) => encoder.encode(choice).length), alone, together };
     },
     close() {
       for (const { sequence } of readers) sequence.close();
@@ -103,25 +107,34 @@ interface ReadOptions {
   readonly tokens: OptionTokens;
   /** Its state before each position of its own tokens. */
   readonly own: readonly Float32Array[];
-  /** Its state before each position of the anchor's tokens. */
+  /** Its state before each position of the anchor's tokens; of its own where nothing is followed. */
   readonly shared: readonly MemberState[];
+  /** Of each choice: see `MemberScores`. */
+  readonly choices: readonly Float32Array[];
+}
+
+interface ReadingOptions {
+  /** The anchor's tokens, for a member that is to follow them. */
+  readonly followed: OptionTokens | null;
+  readonly signal: AbortSignal | undefined;
 }
 
 const NO_STATE: MemberState = { reason: "the anchor's tokens end inside a character here" };
 
-/** @param followed the anchor's tokens; null for the anchor, whose states are those of its own */
 async function readOptions(
-  { tokenizer }: LanguageModel,
+  { tokenizer, info }: LanguageModel,
   reader: PrefixReader,
   item: ChoiceItem,
-  followed: OptionTokens | null,
-  signal?: AbortSignal,
+  { followed, signal }: ReadingOptions,
 ): Promise<ReadOptions> {
   const tokens = tokenizeOptions(tokenizer, item);
   const own: Float32Array[] = tokens.positions.map(() => new Float32Array(0));
   const shared: MemberState[] = (followed ?? tokens).positions.map(() => NO_STATE);
+  const choices: Float32Array[] = [];
   for (const [option, text] of tokens.texts.entries()) {
     const states = await reader.read(tokens.ids[option] ?? new Int32Array(0), signal);
+    // The first is the state after the document start.
+    choices.push(meanOf(reader.tapped.slice(tokens.given + 1), info.width));
     for (const { at, index } of positionsOf(tokens, option)) own[at] = states[index] ?? new Float32Array(0);
     if (followed === null) continue;
     const wanted = positionsOf(followed, option);
@@ -138,7 +151,15 @@ async function readOptions(
     tokens,
     own,
     shared: followed === null ? own.map((state) => ({ state, unfinished: null })) : shared,
+    choices,
   };
+}
+
+/** Zero without rows. */
+function meanOf(rows: readonly Float32Array[], width: number): Float32Array {
+  const sums = new Float64Array(width);
+  for (const row of rows) for (const [j, x] of row.entries()) sums[j] = (sums[j] ?? 0) + x;
+  return Float32Array.from(sums, (sum) => (rows.length === 0 ? 0 : sum / rows.length));
 }
 
 /** The positions that are read within one option's text, and their places among all. */
@@ -149,10 +170,9 @@ function positionsOf({ positions }: OptionTokens, wanted: number): { at: number;
 /** A member with its own head over its own vocabulary. */
 async function scoreAlone(
   { info, head }: LanguageModel,
-  read: ReadOptions | undefined,
+  read: ReadOptions,
   signal?: AbortSignal,
-): Promise<OptionScores[]> {
-  if (read === undefined) return [];
+): Promise<MemberScores> {
   const sums = createSums(read.tokens);
   for (const { positions, first } of inParts(read.tokens)) {
     const states = read.own.slice(first, first + positions.length);
@@ -165,7 +185,7 @@ async function scoreAlone(
       for (const { option, token } of next) sums.add(option, (logits[token] ?? -Infinity) - partition);
     }
   }
-  return [sums.scores(info.id)];
+  return { ...sums.scores(info.id), states: read.choices };
 }
 
 /** Everything that is read through the shared space, in the anchor's tokens. */
@@ -196,7 +216,7 @@ async function scoreTogether(
   return [
     ...members.map(({ info }, m) => (through[m] ?? mean).scores(throughSharedSpace(info.id))),
     mean.scores(MEAN_OF_PROBABILITIES),
-    fused.scores(ENSEMBLE_ID),
+    fused.scores(BY_LOG_PROBABILITY),
   ];
 }
 

@@ -53,6 +53,27 @@ export function rowBlock(a: Matrix, first: number, count: number): Matrix {
   };
 }
 
+/** [A_1 … A_m]: matrices (n, d_m) side by side → (n, Σ d_m). @throws RangeError when they differ in rows */
+export function sideBySide(blocks: readonly Matrix[]): Matrix {
+  const rows = blocks[0]?.rows ?? 0;
+  const joined = createMatrix(
+    rows,
+    blocks.reduce((sum, block) => sum + block.columns, 0),
+  );
+  let first = 0;
+  for (const block of blocks) {
+    if (block.rows !== rows) {
+      throw new RangeError(`sideBySide: expected blocks of one height, got ${blocks.map(shape).join(" ")}`);
+    }
+    for (let i = 0; i < rows; i++) {
+      const row = block.data.subarray(i * block.columns, (i + 1) * block.columns);
+      joined.data.set(row, i * joined.columns + first);
+    }
+    first += block.columns;
+  }
+  return joined;
+}
+
 /** `(200,64)`: how errors name a matrix. */
 export function shape(a: Matrix): string {
   return `(${a.rows},${a.columns})`;

@@ -37,6 +37,7 @@ const evaluatedSchema = z.array(
     name: z.string(),
     report: z.object({
       items: z.int(),
+      learnedItems: z.int(),
       rows: z.array(z.object({ name: z.string(), right: z.int(), accuracy: z.number() })),
     }),
   }),
@@ -64,7 +65,7 @@ describe("closed choices by the real members", () => {
     const ended = new Promise((resolve) => {
       child.once("exit", resolve);
     });
-    while (child.exitCode === null && (await linesOf(scores)) < 3) await sleep(5);
+    while (child.exitCode === null && (await linesOf(scores)) < 5) await sleep(5);
     child.kill("SIGKILL");
     await ended;
 
@@ -85,6 +86,25 @@ describe("closed choices by the real members", () => {
       "concord",
     ]);
     for (const { name, right } of evaluated?.report.rows ?? []) expect(right, name).toBeGreaterThanOrEqual(5);
+  });
+
+  it("are decided as was learned from other items, where a file has such", async () => {
+    const learning = join(home.home, "learning.jsonl");
+    const lines = (await readFile(quiz, "utf8")).trimEnd().split("\n");
+    const split = ["report", "fit", "choose"].flatMap((name) =>
+      lines.slice(0, 4).map((line, i) => line.replace(`"q${i}"`, `"${name}${i}","split":"${name}"`)),
+    );
+    await writeFile(learning, `${split.join("\n")}\n`);
+    const { code, stdout, stderr } = await runConcord(home.home, ["evaluate", "choices", learning, "--json"]);
+    expect(code, stderr).toBe(0);
+    const [evaluated] = evaluatedSchema.parse(JSON.parse(stdout));
+    expect(evaluated?.report.learnedItems).toBe(8);
+    expect(evaluated?.report.rows.slice(-4)).toEqual([
+      expect.objectContaining({ name: "smollm2-135m-instruct with a head", right: 4 }),
+      expect.objectContaining({ name: "gemma-3-270m with a head", right: 4 }),
+      expect.objectContaining({ name: "concord by log-probability alone" }),
+      expect.objectContaining({ name: "concord", right: 4 }),
+    ]);
   });
 
   it("compare two ways to no difference where both are right", async () => {

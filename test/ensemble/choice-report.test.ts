@@ -9,7 +9,12 @@ import {
   type ScoredItem,
 } from "../../src/ensemble/choice-ways.ts";
 import { compareTexts } from "../../src/ensemble/compare-texts.ts";
-import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "../../src/ensemble/row-names.ts";
+import {
+  BY_LOG_PROBABILITY,
+  MEAN_OF_PROBABILITIES,
+  throughSharedSpace,
+  withHead,
+} from "../../src/ensemble/row-names.ts";
 
 const memberIds = ["a", "b", "c"];
 
@@ -24,16 +29,17 @@ interface Said {
 }
 
 function scored({ label, bytes, rest, ...own }: Said): ScoredItem {
-  const others = [...memberIds.map(throughSharedSpace), MEAN_OF_PROBABILITIES, "concord"];
-  const rows = [
-    ...Object.entries(own),
-    ...others.map((name): [string, readonly number[]] => [name, rest ?? own.a]),
-  ];
+  const others = [...memberIds.map(throughSharedSpace), MEAN_OF_PROBABILITIES, BY_LOG_PROBABILITY];
+  const tokens = own.a.map(() => 1);
   return {
     item: { id: "it", context: "", choices: own.a.map(String), label, split: "report" },
     scores: {
       bytes: bytes ?? own.a.map(() => 1),
-      rows: rows.map(([name, logprobs]) => ({ name, logprobs, tokens: own.a.map(() => 1) })),
+      alone: Object.entries(own).map(([name, logprobs]) => {
+        const states = logprobs.map((logprob) => Float32Array.of(logprob, 1));
+        return { name, logprobs, tokens, states };
+      }),
+      together: others.map((name) => ({ name, logprobs: rest ?? own.a, tokens })),
     },
   };
 }
@@ -49,8 +55,9 @@ function rowsOf(
   told: readonly ScoredItem[],
   choosing: readonly ScoredItem[],
   normalise: Normalisation | "auto",
+  fit: readonly ScoredItem[] = [],
 ) {
-  const report = reportChoices(told, choosing, { memberIds, normalise, seed: 1 });
+  const report = reportChoices({ told, choosing, fit }, { memberIds, normalise, seed: 1 });
   const row = (name: string) => {
     const found = report.rows.find((candidate) => candidate.name === name);
     if (found === undefined) throw new Error(`no row ${name}`);
@@ -121,6 +128,31 @@ describe("a report on choices", () => {
     expect(report.pickedOnTold).toBe(true);
     expect(row("a").versusBest?.difference).toBeCloseTo(-1 / 3, 12);
     expect(row("a").versusBest?.interval.high).toBeLessThan(0);
+  });
+});
+
+describe("what was learned", () => {
+  // Members a and c always take the first; b knows the answer, and says the opposite.
+  const items = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1].map((label) =>
+    scored({ label, a: [-1, -2], b: label === 0 ? [-5, -1] : [-1, -5], c: [-1, -2] }),
+  );
+
+  it("decides as concord, and each member's own beside it, where there are items to learn from", () => {
+    const { report, row } = rowsOf(items, items, "none", items);
+    expect(report.learnedItems).toBe(40);
+    expect(row("concord")).toMatchObject({ right: 20, normalisation: null });
+    expect(row(withHead("b")).right).toBe(20);
+    expect(row(withHead("a")).right).toBe(10);
+    expect(row(BY_LOG_PROBABILITY)).toMatchObject({ right: 10, normalisation: "none" });
+    expect(row("b").right).toBe(0);
+  });
+
+  it("is nothing without such items, and concord then decides by log-probability", () => {
+    const { report, row } = rowsOf(items, items, "none");
+    expect(report.learnedItems).toBe(0);
+    expect(row("concord")).toMatchObject({ right: 10, normalisation: "none" });
+    expect(report.rows.map(({ name }) => name)).not.toContain(BY_LOG_PROBABILITY);
+    expect(rowsOf(items, [], "none", items).report.learnedItems).toBe(0);
   });
 });
 

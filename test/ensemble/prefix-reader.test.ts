@@ -50,6 +50,20 @@ describe("reading one run of tokens after another", () => {
     expect(counts).toEqual([6, 1]);
   });
 
+  it("keeps the tapped layer of the run read last", async () => {
+    const reader = createPrefixReader(member, member.openSequence(), 1);
+    await reader.read(idsOf("the dog sat"));
+    await reader.read(idsOf("the dot"));
+    const { documentStart } = member.tokenizer;
+    const whole = member.openSequence();
+    const fed = [documentStart, ...idsOf("the dot")];
+    const { taps } = await whole.append(fed, { rows: fed.length, taps: [1] });
+    const { width } = member.info;
+    const expected = fed.map((_, row) => taps.get(1)?.subarray(row * width, (row + 1) * width));
+    expect(reader.tapped).toEqual(expected);
+    expect(createPrefixReader(member, member.openSequence()).tapped).toEqual([]);
+  });
+
   it("goes on rightly after a reading that was cancelled", async () => {
     const reader = createPrefixReader(member, member.openSequence());
     await reader.read(idsOf("the dog"));

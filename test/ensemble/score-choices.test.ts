@@ -3,7 +3,11 @@ import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { createFusedReading } from "../../src/ensemble/fused-reading.ts";
 import { tokenizeOptions, type ChoiceItem } from "../../src/ensemble/option-tokens.ts";
 import type { Reading } from "../../src/ensemble/reading.ts";
-import { MEAN_OF_PROBABILITIES, throughSharedSpace } from "../../src/ensemble/row-names.ts";
+import {
+  BY_LOG_PROBABILITY,
+  MEAN_OF_PROBABILITIES,
+  throughSharedSpace,
+} from "../../src/ensemble/row-names.ts";
 import { createChoiceScorer, type ItemScores } from "../../src/ensemble/score-choices.ts";
 import { createSingleReading } from "../../src/ensemble/single-reading.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
@@ -28,17 +32,19 @@ function ensembleWith(pieces: readonly string[]): Ensemble {
   return { ...scripted, members: [scripted.members[0], follower] };
 }
 
+const ALL = { alone: true, together: true };
+
 async function scoresOf(ensemble: Ensemble, asked: ChoiceItem): Promise<ItemScores> {
   const scorer = createChoiceScorer(ensemble);
   try {
-    return await scorer.score(asked);
+    return await scorer.score(asked, ALL);
   } finally {
     scorer.close();
   }
 }
 
-function logprobsOf({ rows }: ItemScores, name: string): readonly number[] {
-  return rows.find((row) => row.name === name)?.logprobs ?? [];
+function logprobsOf({ alone: own, together }: ItemScores, name: string): readonly number[] {
+  return [...own, ...together].find((row) => row.name === name)?.logprobs ?? [];
 }
 
 /** Σ log p of a text's tokens from the `from`th on, by a reading that scores it from its start. */
@@ -117,7 +123,7 @@ describe("log-probabilities of choices", () => {
       const expected = {
         [anchor.info.id]: await alone(anchor, text, from),
         second: await alone(follower ?? anchor, text, tokens[1]?.given ?? 0),
-        concord: await sumFrom(fused(), from, (p) => p.logprobs),
+        [BY_LOG_PROBABILITY]: await sumFrom(fused(), from, (p) => p.logprobs),
         [throughSharedSpace(anchor.info.id)]: await sumFrom(fused(), from, (p) => p.members[0]?.logprobs),
         // Where it abstains, the only other one stands for it.
         [throughSharedSpace("second")]: await sumFrom(
@@ -144,17 +150,17 @@ describe("log-probabilities of choices", () => {
 
   it("do not depend on what was scored before", async () => {
     const scorer = createChoiceScorer(ensembleWith(["ta", " gr"]));
-    const first = await scorer.score(item("The pot", "ato", "s"));
-    await scorer.score(item("The pond", " grew", "s"));
-    await scorer.score(item("Something else", " entirely", "?"));
-    expect(await scorer.score(item("The pot", "ato", "s"))).toEqual(first);
+    const first = await scorer.score(item("The pot", "ato", "s"), ALL);
+    await scorer.score(item("The pond", " grew", "s"), ALL);
+    await scorer.score(item("Something else", " entirely", "?"), ALL);
+    expect(await scorer.score(item("The pot", "ato", "s"), ALL)).toEqual(first);
     scorer.close();
   });
 
   it("count the bytes of a choice and the tokens predicted of it", async () => {
     const scores = await scoresOf(ensembleWith(["ta"]), item("pot", "ätö", "s"));
     expect(scores.bytes).toEqual([5, 1]);
-    expect(scores.rows.find(({ name }) => name === "first")?.tokens).toEqual([5, 1]);
+    expect(scores.alone.find(({ name }) => name === "first")?.tokens).toEqual([5, 1]);
   });
 
   it("are refused for a text that is longer than a member's context", async () => {
@@ -167,15 +173,42 @@ describe("log-probabilities of choices", () => {
   });
 });
 
-describe("states after choices", () => {
-  it("are the members' weighted sum", async () => {
-    const scorer = createChoiceScorer(createScriptedEnsemble());
-    const states = await scorer.states(item("ab", "cd", "ef"));
-    scorer.close();
-    expect(states).toHaveLength(2);
-    for (const { fused, members } of states) {
-      const [a, b] = members;
-      fused.forEach((z, i) => expect(z).toBeCloseTo(0.5 * (a?.[i] ?? 0) + 0.5 * (b?.[i] ?? 0), 5));
+describe("states of choices", () => {
+  it("are the means over their predicted tokens of every member's stream at half its depth", async () => {
+    const ensemble = ensembleWith(["ta", " gr", "ows"]);
+    const asked = item("The pot", "ato grows", "s", " grew");
+    const scores = await scoresOf(ensemble, asked);
+    for (const [m, member] of ensemble.members.entries()) {
+      const { ids, given } = tokenizeOptions(member.tokenizer, asked);
+      for (const [option, tokens] of ids.entries()) {
+        const sequence = member.openSequence();
+        const rows = tokens.length - given;
+        const fed = [member.tokenizer.documentStart, ...tokens];
+        const { taps } = await sequence.append(fed, { rows, taps: [2] });
+        sequence.close();
+        const layer = taps.get(2) ?? new Float32Array(0);
+        const state = scores.alone[m]?.states[option] ?? new Float32Array(0);
+        expect(state).toHaveLength(member.info.width);
+        for (const [j, x] of state.entries()) {
+          const column = layer.filter((_, at) => at % member.info.width === j);
+          expect(x).toBeCloseTo(column.reduce((sum, value) => sum + value, 0) / rows, 5);
+        }
+      }
     }
+  });
+});
+
+describe("scores that are asked for apart", () => {
+  it("are those of both at once, and the others empty", async () => {
+    const ensemble = ensembleWith(["ta", " gr"]);
+    const asked = item("The pot", "ato", "s");
+    const both = await scoresOf(ensemble, asked);
+    const scorer = createChoiceScorer(ensemble);
+    const { bytes, alone: own, together } = both;
+    const aloneOnly = await scorer.score(asked, { alone: true, together: false });
+    const togetherOnly = await scorer.score(asked, { alone: false, together: true });
+    scorer.close();
+    expect(aloneOnly).toEqual({ bytes, alone: own, together: [] });
+    expect(togetherOnly).toEqual({ bytes, alone: [], together });
   });
 });

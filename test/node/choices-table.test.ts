@@ -12,6 +12,7 @@ const report: ChoiceReport = {
   items: 200,
   choosingItems: 100,
   pickedOnTold: false,
+  learnedItems: 300,
   bestMember: "gemma",
   rows: [
     {
@@ -46,14 +47,17 @@ describe("a table of choices", () => {
       "best member: gemma  70.0 %  63.3 % to 75.9 %               –             –      –  byte",
       "concord             65.5 %  58.7 % to 71.8 %            −4.5  −9.0 to +0.5  0.136  choice",
       "200 items; best member and what length counts picked on 100 other items",
+      "concord has learned to decide from 300 other items",
     ]);
   });
 
   it("says so when what was told was also picked on", () => {
-    const own = choiceLines({ ...report, pickedOnTold: true }, 200).at(-1);
+    const own = choiceLines({ ...report, pickedOnTold: true }, 200).at(-2);
     expect(own).toMatch(/picked on 100 of the same items: a little too high$/);
-    const none = choiceLines({ ...report, choosingItems: 0, pickedOnTold: true }, 200).at(-1);
+    const none = choiceLines({ ...report, choosingItems: 0, pickedOnTold: true }, 200).at(-2);
     expect(none).toMatch(/^200 items; none to choose on/);
+    const unlearned = choiceLines({ ...report, learnedItems: 0 }, 200).at(-1);
+    expect(unlearned).toMatch(/^concord decides by log-probability alone: no other items/);
   });
 
   it("is Markdown where asked", () => {
@@ -64,6 +68,7 @@ describe("a table of choices", () => {
       "| concord | 65.5 % | 58.7 % to 71.8 % | −4.5 | −9.0 to +0.5 | 0.136 | choice |",
       "",
       "200 items; best member and what length counts picked on 100 other items",
+      "concord has learned to decide from 300 other items",
     ]);
   });
 

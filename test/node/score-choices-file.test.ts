@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { scoreChoicesFile } from "../../adapters/node/score-choices-file.ts";
+import { scoreChoicesFile, type ScoreRequest } from "../../adapters/node/score-choices-file.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { GatewayError } from "../../src/ports/gateway-error.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
@@ -29,10 +29,17 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** Scores the quiz; `notes` are what the user is told besides progress. */
-async function scoreQuiz(ensemble: Ensemble, limit: number | null = null) {
+async function scoreQuiz(
+  ensemble: Ensemble,
+  {
+    limit = null,
+    learn = false,
+    split = "report",
+  }: Partial<Pick<ScoreRequest, "limit" | "learn" | "split">> = {},
+) {
   const notes: string[] = [];
   const progress = { ...silentProgress, note: (text: string) => void notes.push(text) };
-  const found = await scoreChoicesFile(ensemble, { path, split: "report", limit, scoresPath, progress });
+  const found = await scoreChoicesFile(ensemble, { path, split, learn, limit, scoresPath, progress });
   return { ...found, notes };
 }
 
@@ -68,19 +75,20 @@ describe("scoring a file of choices", () => {
   });
 
   it("takes a limited number evenly over the file", async () => {
-    const { told } = await scoreQuiz(createScriptedEnsemble(), 2);
+    const { told } = await scoreQuiz(createScriptedEnsemble(), { limit: 2 });
     expect(told.map(({ item }) => item.id)).toEqual(["q4", "q9"]);
   });
 
   it("goes on where a run ended in the middle of an item", async () => {
     const whole = await scoreQuiz(createScriptedEnsemble());
     const lines = (await readFile(scoresPath, "utf8")).split("\n");
-    // Three items and a piece of the fourth: what a kill may leave.
-    await writeFile(scoresPath, `${lines.slice(0, 3).join("\n")}\n${lines[3]?.slice(0, 90)}`);
+    // Three items, and of the fourth what members say alone and a piece of what they say together.
+    await writeFile(scoresPath, `${lines.slice(0, 7).join("\n")}\n${lines[7]?.slice(0, 90)}`);
     const { ensemble, appends } = countingEnsemble();
     const again = await scoreQuiz(ensemble);
     expect(again.notes).toEqual([`3 of 10 items were scored before: ${scoresPath}`]);
     expect(appends()).toBe(2 * 7);
+    expect((await readFile(scoresPath, "utf8")).split("\n")).toHaveLength(2 * 10 + 1);
     expect({ ...again, notes: [] }).toEqual({ ...whole, notes: [] });
   });
 
@@ -105,13 +113,31 @@ describe("scoring a file of choices", () => {
     expect((await scoreQuiz(createScriptedEnsemble())).notes[0]).toMatch(/^9 of 10 items/);
   });
 
-  it("does not take scores under another map for these", async () => {
+  it("reads items to learn from where decisions are to be learned, and only what members say alone", async () => {
+    const text = await readFile(path, "utf8");
+    await writeFile(path, text.replace(/("id":"q[67]".*)"split":"report"/g, '$1"split":"fit"'));
+    const { fit } = await scoreQuiz(createScriptedEnsemble(), { learn: true });
+    expect(fit.map(({ item }) => item.id)).toEqual(["q6", "q7"]);
+    for (const { scores } of fit) {
+      expect(scores.alone.map(({ name }) => name)).toEqual(["first", "second"]);
+      expect(scores.alone[0]?.states.map((state) => state.length)).toEqual([16, 16]);
+      expect(scores.together).toEqual([]);
+    }
+    expect((await scoreQuiz(createScriptedEnsemble())).fit).toEqual([]);
+    // What is learned from items is not told of them.
+    expect((await scoreQuiz(createScriptedEnsemble(), { learn: true, split: "choose" })).fit).toEqual([]);
+  });
+
+  it("does not take what members say together under another map for these, but what they say alone", async () => {
     await scoreQuiz(createScriptedEnsemble());
     const scripted = createScriptedEnsemble();
     const members = scripted.space.members.map((member) => Object.assign({}, member, { weight: 0.4 }));
     const changed = { ...scripted, space: { ...scripted.space, members } };
     expect((await scoreQuiz(changed)).notes).toEqual([]);
     expect((await scoreQuiz(scripted)).notes[0]).toMatch(/^10 of 10 items/);
+    const lines = (await readFile(scoresPath, "utf8")).trimEnd().split("\n");
+    expect(lines.filter((line) => line.includes('"alone"'))).toHaveLength(10);
+    expect(lines.filter((line) => line.includes('"together"'))).toHaveLength(20);
   });
 
   it.each(["my notes", "my notes\nand more\n", '{"a": 1}\n'])(

@@ -77,12 +77,23 @@ function namedBest({ rows, bestMember }: ChoiceReport): ChoiceReportRow[] {
   }));
 }
 
-function notes({ items, choosingItems, pickedOnTold }: ChoiceReport): string[] {
+function notes({ items, choosingItems, pickedOnTold, learnedItems }: ChoiceReport): string[] {
+  const learned = `concord ${learnedNote(learnedItems)}`;
   if (choosingItems === 0) {
-    return [`${items} items; none to choose on: the best member is best on these, and length does not count`];
+    return [
+      `${items} items; none to choose on: the best member is best on these, and length does not count`,
+      learned,
+    ];
   }
   const others = pickedOnTold ? "of the same items: a little too high" : "other items";
-  return [`${items} items; best member and what length counts picked on ${choosingItems} ${others}`];
+  return [`${items} items; best member and what length counts picked on ${choosingItems} ${others}`, learned];
+}
+
+/** What concord's decision is, after its name. */
+export function learnedNote(learnedItems: number): string {
+  return learnedItems === 0
+    ? 'decides by log-probability alone: no other items of the splits "fit" and "choose" to learn from'
+    : `has learned to decide from ${learnedItems} other items`;
 }
 
 function markdownLine(cells: readonly string[]): string {

@@ -20,7 +20,7 @@ import { MEMBER_IDS } from "../open-members.ts";
 import { createProgressBar, type ProgressBar } from "../progress-bar.ts";
 import { scoreChoicesFile } from "../score-choices-file.ts";
 import { addChoiceOptions, type ChoiceOptions } from "./choice-options.ts";
-import { interval, percent, points, pValue } from "./choices-table.ts";
+import { interval, learnedNote, percent, points, pValue } from "./choices-table.ts";
 
 interface CompareOptions extends ChoiceOptions {
   readonly on: readonly string[];
@@ -30,6 +30,8 @@ interface CompareOptions extends ChoiceOptions {
 interface ChoicesCompared extends PairedComparison {
   readonly kind: "choices";
   readonly items: number;
+  /** Items that concord's decision was learned from; 0: it goes by log-probability alone. */
+  readonly learnedItems: number;
   /** Accuracies. */
   readonly first: number;
   readonly second: number;
@@ -106,21 +108,30 @@ async function onChoices(
   { split, limit, resume, normalise, seed }: CompareOptions,
   progress: ProgressBar,
 ): Promise<Compared> {
-  const { told, choosing } = await scoreChoicesFile(ensemble, {
+  const items = await scoreChoicesFile(ensemble, {
     path,
     split,
+    learn: first === ENSEMBLE_ID || second === ENSEMBLE_ID,
     limit: limit ?? null,
     scoresPath: resume ?? null,
     progress,
   });
-  const ids = ensemble.members.map(({ info }) => info.id);
-  const { ways } = waysFor(told, choosing, ids, normalise);
+  const { told } = items;
+  const memberIds = ensemble.members.map(({ info }) => info.id);
+  const { ways, learnedItems } = waysFor(items, { memberIds, normalise });
   const [one, other] = [first, second].map((name) => ways.find((way) => way.name === name));
   if (one === undefined || other === undefined)
     throw new Error(`no way to decide is called ${first} or ${second}`);
   const share = (way: typeof one): number => told.filter(way.isRight).length / told.length;
   const paired = compareWays(one, other, told, seed);
-  return { kind: "choices", items: told.length, first: share(one), second: share(other), ...paired };
+  return {
+    kind: "choices",
+    items: told.length,
+    learnedItems,
+    first: share(one),
+    second: share(other),
+    ...paired,
+  };
 }
 
 async function onText(
@@ -168,7 +179,8 @@ function verdict(result: Compared, { a, b }: Names): string {
   return `${better === "first" ? a : b} is better`;
 }
 
-function sentences({ file, verdict: told, result }: ComparedFile, { a, b }: Names): string[] {
+function sentences({ file, verdict: told, result }: ComparedFile, names: Names): string[] {
+  const { a, b } = names;
   if (result.kind === "text") {
     const { first, second, difference, paragraphs, bytes } = result;
     return [
@@ -178,11 +190,12 @@ function sentences({ file, verdict: told, result }: ComparedFile, { a, b }: Name
     ];
   }
   const { first, second, difference, onlyFirst, onlySecond, p, items } = result;
+  const concord = names.first === ENSEMBLE_ID || names.second === ENSEMBLE_ID;
   return [
     `${file}: ${pc.bold(told)}`,
     `  right: ${a} ${percent(first)}, ${b} ${percent(second)}; difference ${points(difference)} points, 95 % ${interval(result.interval, points)}`,
     `  only ${a} right ${onlyFirst} times, only ${b} ${onlySecond} times: McNemar p ${pValue(p)}`,
-    pc.dim(`  ${items} items`),
+    pc.dim(`  ${items} items${concord ? `; concord ${learnedNote(result.learnedItems)}` : ""}`),
   ];
 }
 
@@ -192,7 +205,8 @@ function signed(value: number): string {
 
 const HELP = `
 Names:
-  concord  the fused answer
+  concord  the ensemble: on choices the decision learned from the items of split "fit" and "choose", or without those
+           the fused log-probability; on texts the fused answer
   mean     mean of the members' probabilities, token by token, in the shared space
   vote     majority of the members alone, by the clearer decision where they tie; closed choices only
   ${MEMBER_IDS.join(", ")}: a member alone

@@ -60,9 +60,10 @@ async function evaluateFiles(
     const memberIds = ensemble.members.map(({ info }) => info.id);
     const evaluated: EvaluatedFile[] = [];
     for (const path of paths) {
-      const { told, choosing } = await scoreChoicesFile(ensemble, {
+      const items = await scoreChoicesFile(ensemble, {
         path,
         split: options.split,
+        learn: true,
         limit: options.limit ?? null,
         scoresPath: options.resume ?? null,
         progress,
@@ -70,7 +71,7 @@ async function evaluateFiles(
       const { normalise, seed } = options;
       evaluated.push({
         name: basename(path, ".jsonl"),
-        report: reportChoices(told, choosing, { memberIds, normalise, seed }),
+        report: reportChoices(items, { memberIds, normalise, seed }),
       });
     }
     return { evaluated, ensemble };
@@ -103,12 +104,15 @@ const NOTES = [
   "whichever was better on the items to choose on. Intervals of accuracies are Wilson's; differences to the best",
   "member are in percentage points, with a paired bootstrap over items; p is McNemar's exact test. The majority vote",
   "is over the members alone; with two of them it is the clearer of two decisions. The oracle is right where some",
-  "member is: no way to decide, a bound for voting.",
+  "member is: no way to decide, a bound for voting. `concord` decides by the members' log-probabilities and states",
+  "together, with weights learned from the items of the splits fit and choose; a member with a head has learned the same",
+  "way from its own alone, which is the fair comparison.",
 ];
 
 const HELP = `
 A line of a file: {"id": "1", "context": "2 + 2 is", "choices": [" 4", " 5"], "label": 0}
-"split" may be "fit", "choose" or "report" (default). Best member and normalisation are picked on "choose".
+"split" may be "fit", "choose" or "report" (default). Best member and normalisation are picked on "choose". Numbers of
+"report" have concord's decision learned from "fit" and "choose"; without those it goes by log-probability.
 
 Scores are kept as they are made: a run that was stopped goes on where it was.
 

@@ -1,0 +1,132 @@
+import { fitStandardisation, standardise, type Standardisation } from "../alignment/cka.ts";
+import { fitOptionSpace, projectOptions, type OptionSpace } from "../alignment/option-space.ts";
+import { type Matrix, sideBySide } from "../linalg/matrix.ts";
+import {
+  choiceLogLoss,
+  choiceScores,
+  fitConditionalLogit,
+  type ChoiceSets,
+} from "../stats/conditional-logit.ts";
+import { optionFeatures, type OptionFeatures } from "./choice-features.ts";
+import type { LearnedHeads, ScoredItem } from "./choice-ways.ts";
+
+/** A decision that was learned. */
+export interface ChoiceHead {
+  /** Items it was learned from. */
+  readonly items: number;
+  /** What was picked on the items to choose on. */
+  readonly form: HeadForm;
+  /** The option it takes. */
+  decide(scored: ScoredItem): number;
+}
+
+/** What a head reads, and how far it is held back. */
+export interface HeadForm {
+  /** λ of the log-probabilities. */
+  readonly logprobRidge: number;
+  /** λ of the shared states; null: only log-probabilities are read. */
+  readonly stateRidge: number | null;
+}
+
+/** k: directions of the option space. More of them decide no better on any set that was tried. */
+const DIMENSION = 256;
+const LOGPROB_RIDGES = [0.1, 1, 10, 100];
+const STATE_RIDGES = [0.03, 0.1, 0.3, 1, 3, 10];
+
+/**
+ * A head over one member or several: a conditional logit model of the right option, its features the members'
+ * log-probabilities and the state that they share. Standardisation and shared space are of the fit items; of the ridges,
+ * those whose weights of the fit items lose least on the choosing items are taken, first for log-probabilities alone,
+ * then with states beside them, which may also be left out; the weights are then fitted on both.
+ * Cost: 9(Σ d)³ for the space, and 12 fits. @throws Error when there are no items of either
+ */
+export function learnChoiceHead(
+  memberIds: readonly string[],
+  fit: readonly ScoredItem[],
+  choosing: readonly ScoredItem[],
+): ChoiceHead {
+  if (fit.length === 0 || choosing.length === 0) {
+    throw new Error(`a head needs items to fit and to choose on, got ${fit.length} and ${choosing.length}`);
+  }
+  const fitFeatures = optionFeatures(fit, memberIds);
+  const scale = fitStandardisation(fitFeatures.logprobs);
+  const space = fitOptionSpace(fitFeatures.states, DIMENSION);
+  const seen = headInputs(fitFeatures, scale, space);
+  const unseen = headInputs(optionFeatures(choosing, memberIds), scale, space);
+  const form = pickForm(seen, unseen);
+  const both = headInputs(optionFeatures([...fit, ...choosing], memberIds), scale, space);
+  const weights = fitForm(both, form);
+  return {
+    items: fit.length + choosing.length,
+    form,
+    decide(scored) {
+      const inputs = headInputs(optionFeatures([scored], memberIds), scale, space);
+      const scores = choiceScores(setsOf(inputs, form).features, weights);
+      return scores.indexOf(Math.max(...scores));
+    },
+  };
+}
+
+/** A head for every member alone, and one for all. */
+export function learnHeads(
+  memberIds: readonly string[],
+  fit: readonly ScoredItem[],
+  choosing: readonly ScoredItem[],
+): LearnedHeads {
+  return {
+    members: memberIds.map((id) => learnChoiceHead([id], fit, choosing)),
+    ensemble: learnChoiceHead(memberIds, fit, choosing),
+  };
+}
+
+/** Features in the head's units. */
+interface HeadInputs extends Pick<OptionFeatures, "counts" | "labels"> {
+  /** (Σ c, 2m). */
+  readonly logprobs: Matrix;
+  /** z (Σ c, k). */
+  readonly shared: Matrix;
+}
+
+function headInputs(
+  { logprobs, states, counts, labels }: OptionFeatures,
+  scale: Standardisation,
+  space: OptionSpace,
+): HeadInputs {
+  return {
+    logprobs: standardise(logprobs, scale),
+    shared: projectOptions(space, states),
+    counts,
+    labels,
+  };
+}
+
+function pickForm(seen: HeadInputs, unseen: HeadInputs): HeadForm {
+  const lossOf = (form: HeadForm): number => choiceLogLoss(setsOf(unseen, form), fitForm(seen, form));
+  const alone = leastLoss(
+    LOGPROB_RIDGES.map((logprobRidge) => ({ logprobRidge, stateRidge: null })),
+    lossOf,
+  );
+  const { logprobRidge } = alone;
+  const withStates = STATE_RIDGES.map((stateRidge) => ({ logprobRidge, stateRidge }));
+  return leastLoss([alone, ...withStates], lossOf);
+}
+
+/** The first among equals. */
+function leastLoss(forms: readonly HeadForm[], lossOf: (form: HeadForm) => number): HeadForm {
+  const losses = forms.map(lossOf);
+  const least = forms[losses.indexOf(Math.min(...losses))];
+  if (least === undefined) throw new Error("a head's loss is no number on the items to choose on");
+  return least;
+}
+
+function fitForm(inputs: HeadInputs, form: HeadForm): Float64Array {
+  const sets = setsOf(inputs, form);
+  const ridges = Array.from({ length: sets.features.columns }, (_, j) =>
+    j < inputs.logprobs.columns ? form.logprobRidge : (form.stateRidge ?? 0),
+  );
+  return fitConditionalLogit(sets, ridges);
+}
+
+function setsOf({ logprobs, shared, counts, labels }: HeadInputs, { stateRidge }: HeadForm): ChoiceSets {
+  return { features: stateRidge === null ? logprobs : sideBySide([logprobs, shared]), counts, labels };
+}

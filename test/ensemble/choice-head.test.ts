@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { learnChoiceHead, learnHeads } from "../../src/ensemble/choice-head.ts";
+import type { ScoredItem } from "../../src/ensemble/choice-ways.ts";
+import { createRandom } from "../../src/linalg/random.ts";
+
+const memberIds = ["a", "b"];
+const WIDTH = 12;
+
+interface Telling {
+  /** How much better the right option's log-probability is under each member, in deviations of the noise. */
+  readonly logprobs: number;
+  /** As far as this the right option's state lies in a direction of its own. */
+  readonly states: number;
+}
+
+/** Items of two to four options about which members say this much. */
+function simulated(count: number, seed: number, telling: Telling): ScoredItem[] {
+  const random = createRandom(seed);
+  return Array.from({ length: count }, (_, i) => {
+    const options = 2 + random.integer(3);
+    const label = random.integer(options);
+    const alone = memberIds.map((name, m) => ({
+      name,
+      tokens: Array.from({ length: options }, () => 3),
+      logprobs: Array.from(
+        { length: options },
+        (_option, c) => -20 + random.normal() + (c === label ? telling.logprobs : 0),
+      ),
+      states: Array.from({ length: options }, (_option, c) =>
+        Float32Array.from(
+          { length: WIDTH },
+          (_x, j) => 50 + random.normal() + (c === label && j === 2 + m ? telling.states : 0),
+        ),
+      ),
+    }));
+    return {
+      item: {
+        id: `${i}`,
+        context: "",
+        choices: Array.from({ length: options }, (_option, c) => `${c}`),
+        label,
+        split: "report",
+      },
+      scores: { bytes: Array.from({ length: options }, () => 9), alone, together: [] },
+    };
+  });
+}
+
+function shareRight(head: { decide(scored: ScoredItem): number }, items: readonly ScoredItem[]): number {
+  return items.filter((scored) => head.decide(scored) === scored.item.label).length / items.length;
+}
+
+describe("a decision head", () => {
+  it("decides by states where these tell the answer and log-probabilities do not", () => {
+    const telling = { logprobs: 0, states: 3 };
+    const head = learnChoiceHead(memberIds, simulated(200, 1, telling), simulated(100, 2, telling));
+    expect(head.form.stateRidge).not.toBeNull();
+    expect(head.items).toBe(300);
+    expect(shareRight(head, simulated(300, 3, telling))).toBeGreaterThan(0.9);
+  });
+
+  it("loses nothing to states that are noise, and leaves them out where they do harm on the items to choose on", () => {
+    const telling = { logprobs: 1.5, states: 0 };
+    const fresh = simulated(1000, 12, telling);
+    const seen = [simulated(60, 10, telling), simulated(400, 11, telling)] as const;
+    const head = learnChoiceHead(memberIds, ...seen);
+    const blank = learnChoiceHead(memberIds, seen[0].map(withoutStates), seen[1].map(withoutStates));
+    expect(head.form.logprobRidge).toBe(blank.form.logprobRidge);
+    expect(head.form.stateRidge ?? Infinity).toBeGreaterThanOrEqual(1);
+    expect(shareRight(head, fresh)).toBeGreaterThan(shareRight(blank, fresh.map(withoutStates)) - 0.01);
+    // What the fit items say of states is the opposite of what the others say.
+    const misled = simulated(60, 10, { logprobs: 1.5, states: -2 });
+    const chosen = learnChoiceHead(memberIds, misled, simulated(400, 11, { logprobs: 1.5, states: 2 }));
+    expect(chosen.form.stateRidge).toBeNull();
+  });
+
+  it("of two members is righter than that of either where both tell something of their own", () => {
+    const telling = { logprobs: 0.7, states: 1 };
+    const heads = learnHeads(memberIds, simulated(300, 4, telling), simulated(150, 5, telling));
+    const fresh = simulated(1000, 6, telling);
+    for (const member of heads.members) {
+      expect(shareRight(heads.ensemble, fresh)).toBeGreaterThan(shareRight(member, fresh) + 0.05);
+    }
+  });
+
+  it("takes the same option in whatever order the options stand", () => {
+    const telling = { logprobs: 0.5, states: 0.5 };
+    const head = learnChoiceHead(memberIds, simulated(80, 7, telling), simulated(40, 8, telling));
+    for (const scored of simulated(100, 9, telling)) {
+      const last = scored.item.choices.length - 1;
+      expect(head.decide(reversed(scored))).toBe(last - head.decide(scored));
+    }
+  });
+
+  it("is the same for the same items", () => {
+    const telling = { logprobs: 0.5, states: 0.5 };
+    const learn = () => learnChoiceHead(memberIds, simulated(50, 7, telling), simulated(30, 8, telling));
+    const [one, other] = [learn(), learn()];
+    expect(one.form).toEqual(other.form);
+    const fresh = simulated(50, 9, telling);
+    expect(fresh.map((scored) => one.decide(scored))).toEqual(fresh.map((scored) => other.decide(scored)));
+  });
+
+  it("is refused without items to choose on, and names an item without a member's scores", () => {
+    const items = simulated(5, 1, { logprobs: 1, states: 1 });
+    expect(() => learnChoiceHead(memberIds, items, [])).toThrow(/got 5 and 0/);
+    expect(() => learnChoiceHead(["a", "c"], items, items)).toThrow("0: no scores of c");
+  });
+});
+
+function withoutStates({ item, scores }: ScoredItem): ScoredItem {
+  const alone = scores.alone.map(({ name, tokens, logprobs }) => ({
+    name,
+    tokens,
+    logprobs,
+    states: logprobs.map(() => new Float32Array(WIDTH)),
+  }));
+  return { item, scores: { ...scores, alone } };
+}
+
+function reversed({ item, scores }: ScoredItem): ScoredItem {
+  return {
+    item: { ...item, choices: item.choices.toReversed(), label: item.choices.length - 1 - item.label },
+    scores: {
+      ...scores,
+      bytes: scores.bytes.toReversed(),
+      alone: scores.alone.map(({ name, tokens, logprobs, states }) => ({
+        name,
+        tokens,
+        logprobs: logprobs.toReversed(),
+        states: states.toReversed(),
+      })),
+    },
+  };
+}
