@@ -34,6 +34,8 @@ export interface ScoreRequest {
 const ALONE_VERSION = 2;
 const TOGETHER_VERSION = 3;
 
+const optionScores = { name: z.string(), tokens: z.array(z.int()), logprobs: z.array(z.number()) };
+
 /** What members say alone, or together: they are kept apart, for another map changes only what they say together. */
 const scoresSchema = z.union([
   z.object({
