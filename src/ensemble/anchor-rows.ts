@@ -15,6 +15,8 @@ export interface FitMember {
 export interface AnchorRows {
   /** U (V, d), row-major: for each of the anchor's tokens the member's row for the same text, or for its beginning. */
   readonly rows: Float32Array;
+  /** The member's token whose row it is (V); -1 for none: a row of zeros. */
+  readonly tokens: Int32Array;
   /** 1 where the row stands for the beginning of the token's text only (V). */
   readonly partial: Uint8Array;
 }
@@ -26,11 +28,11 @@ export async function anchorRows(members: readonly [FitMember, ...FitMember[]]):
     members.map(async (member, m) => {
       if (m === 0) {
         const tokens = Int32Array.from({ length: anchor.vocabularySize }, (_, token) => token);
-        return { rows: await member.outputRows(tokens), partial: new Uint8Array(tokens.length) };
+        return { rows: await member.outputRows(tokens), tokens, partial: new Uint8Array(tokens.length) };
       }
       const { tokens, exact } = mapVocabulary(anchor, member.model.tokenizer);
       const partial = exact.map((is, token) => (is === 0 && (tokens[token] ?? -1) >= 0 ? 1 : 0));
-      return { rows: await member.outputRows(tokens), partial };
+      return { rows: await member.outputRows(tokens), tokens, partial };
     }),
   );
 }

@@ -2,8 +2,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
 import type { CorpusDocument } from "./corpus.ts";
-import { mapToAnchor, marginalise, type SparseDistribution } from "./member-marginals.ts";
+import { softmax } from "../stats/distributions.ts";
+import { marginalise, marginalMap, mostLikely, type SparseDistribution } from "./member-marginals.ts";
 import { createStateReading } from "./state-reading.ts";
+import { rowsOf } from "./token-reader.ts";
 
 /** A position of a text at which every member has a state. */
 export interface DistillationExample {
@@ -34,8 +36,7 @@ const DECODED_AT_ONCE = 16;
 export async function collectExamples(options: ExampleOptions): Promise<DistillationExample[]> {
   const { members, documents, most, clock, progress } = options;
   const [anchor, ...followers] = members;
-  const firsts = [null, ...followers.map((member) => mapToAnchor(member.tokenizer, anchor.tokenizer))];
-  const sums = new Float64Array(anchor.tokenizer.vocabularySize);
+  const maps = followers.map((member) => marginalMap(member.tokenizer, anchor.tokenizer));
   const examples: DistillationExample[] = [];
   progress.stage("asking the members what comes next", most, "tokens");
   for (const passage of documents.flatMap((document) => document.passages)) {
@@ -50,14 +51,24 @@ export async function collectExamples(options: ExampleOptions): Promise<Distilla
       for (let first = 0; first < present.length; first += DECODED_AT_ONCE) {
         const some = present.slice(first, first + DECODED_AT_ONCE);
         const logits = await Promise.all(
-          members.map((member, m) => member.head.decode(stacked(some.map(({ states }) => states[m])))),
+          members.map(async ({ head }, m) =>
+            rowsOf(
+              await head.decode(stacked(some.map(({ states }) => states[m]))),
+              some.length,
+              head.vocabularySize,
+            ),
+          ),
         );
         for (const [i, { states, token }] of some.entries()) {
-          const targets = members.map(({ head }, m) => {
-            const row = logits[m]?.subarray(i * head.vocabularySize, (i + 1) * head.vocabularySize);
-            return marginalise(row ?? new Float32Array(0), firsts[m] ?? null, sums, KEPT_TOKENS);
+          const [own, ...others] = logits.map((rows) => rows[i] ?? new Float32Array(0));
+          if (own === undefined) continue;
+          const targets = others.map((row, f) => {
+            const map = maps[f];
+            if (map === undefined) throw new Error("distillation: there is no map of a member's tokens");
+            return mostLikely(marginalise(row, map, own), KEPT_TOKENS);
           });
-          examples.push({ states, token, targets });
+          softmax(own);
+          examples.push({ states, token, targets: [mostLikely(own, KEPT_TOKENS), ...targets] });
         }
       }
     } finally {

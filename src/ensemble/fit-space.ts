@@ -11,6 +11,7 @@ import { chooseWeights, readPositions } from "./choose-weights.ts";
 import { collectStates, type TappedStates } from "./collect-states.ts";
 import type { CorpusSplit } from "./corpus.ts";
 import { collectExamples } from "./distillation-examples.ts";
+import { partialShares } from "./partial-shares.ts";
 import { refineSpace } from "./refine-space.ts";
 
 export interface FitOptions {
@@ -92,11 +93,14 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     tokenWeights(withEnds(collected.tokenCounts, models[0].tokenizer.endTokens, corpus.fit.length)),
     { eigenvalueFloor: options.eigenvalueFloor, progress },
   );
-  const draft = createSharedSpace(
-    svd,
-    sharedMaps(svd, dimension),
-    models.map((model) => model.info.id),
-    models.map(() => 1 / models.length),
+  const draft = withShares(
+    createSharedSpace(
+      svd,
+      sharedMaps(svd, dimension),
+      models.map((model) => model.info.id),
+      models.map(() => 1 / models.length),
+    ),
+    tables.map((table) => partialShares(table, collected.tokenCounts)),
   );
   const documents = await readPositions({ members: models, documents: corpus.choose, clock, progress });
   const choose = async (space: SharedSpace): Promise<SharedSpace> => {
@@ -125,6 +129,16 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     explainedVariance: explainedVariance(svd)[dimension - 1] ?? 1,
     taps: collected.taps,
   };
+}
+
+/** The space with each member's shares of its partial rows (m arrays of V) in its token biases. */
+function withShares(space: SharedSpace, shares: readonly Float32Array[]): SharedSpace {
+  const members = space.members.map((member, m) =>
+    Object.assign({}, member, {
+      tokenBias: member.tokenBias.map((bias, token) => bias + (shares[m]?.[token] ?? 0)),
+    }),
+  );
+  return { ...space, members };
 }
 
 async function refine(

@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../ports/tokenizer.ts";
+import { mapVocabulary } from "./vocabulary-map.ts";
 
 /** Probabilities of some of the anchor's tokens, most likely first. */
 export interface SparseDistribution {
@@ -26,47 +27,96 @@ export function mapToAnchor(member: Tokenizer, anchor: Tokenizer): Int32Array {
   });
 }
 
+/** How the probabilities of a member's tokens become probabilities of the anchor's. */
+export interface MarginalMap {
+  /** From `mapToAnchor` (V_m). */
+  readonly first: Int32Array;
+  /**
+   * Anchor tokens whose probabilities `first` sums under one of them, which stands first. The others are spelled with
+   * several of the member's tokens, none of which begins with their text: the first of those begins with the text of
+   * the one that stands first.
+   */
+  readonly groups: readonly Int32Array[];
+}
+
+export function marginalMap(member: Tokenizer, anchor: Tokenizer): MarginalMap {
+  const first = mapToAnchor(member, anchor);
+  const begun = new Uint8Array(anchor.vocabularySize);
+  for (const token of first) if (token >= 0) begun[token] = 1;
+  const byHost = new Map<number, number[]>();
+  for (const [token, piece] of mapVocabulary(anchor, member).tokens.entries()) {
+    const host = piece < 0 ? -1 : (first[piece] ?? -1);
+    if (begun[token] || host < 0) continue;
+    const group = byHost.get(host);
+    if (group) group.push(token);
+    else byHost.set(host, [host, token]);
+  }
+  return { first, groups: [...byHost.values()].map((group) => Int32Array.from(group)) };
+}
+
 /** Logits this far under the largest are left out: all of them together weigh less than 0.2 %. */
 const NEGLIGIBLE_NATS = 18;
-/** Probabilities worth ranking at first sight; if there are too few, all are. */
-const WORTH_RANKING = 3e-6;
 
 /**
- * A member's exact next-token distribution over the anchor's vocabulary, its `most` likely tokens.
+ * A member's exact next-token distribution over the anchor's vocabulary (V).
  *
  *   p(a) = Σ_{t: first(t) = a} exp(l_t) / Σ_t exp(l_t), t not special
  *
+ * Of what is summed under one token of a group each gets the share that the anchor gives it there: the member says how
+ * likely they are together, and only its next tokens would tell them apart.
+ *
  * @param logits of the member's own vocabulary (V_m)
- * @param first from `mapToAnchor`; null for the anchor itself
- * @param sums working space (V), all 0 before and after
+ * @param anchor the anchor's logits at the same position (V)
  */
-export function marginalise(
-  logits: Float32Array,
-  first: Int32Array | null,
-  sums: Float64Array,
-  most: number,
-): SparseDistribution {
+export function marginalise(logits: Float32Array, map: MarginalMap, anchor: Float32Array): Float32Array {
+  const { first, groups } = map;
+  const probabilities = new Float32Array(anchor.length);
   let largest = -Infinity;
   for (let t = 0; t < logits.length; t++) if (logits[t]! > largest) largest = logits[t]!;
   const floor = largest - NEGLIGIBLE_NATS;
   let total = 0;
   for (let t = 0; t < logits.length; t++) {
-    if (logits[t]! < floor) continue;
-    const token = first === null ? t : first[t]!;
-    if (token < 0) continue;
+    const token = first[t]!;
+    if (token < 0 || logits[t]! < floor) continue;
     const mass = Math.exp(logits[t]! - largest);
-    sums[token]! += mass;
+    probabilities[token]! += mass;
     total += mass;
   }
-  const ranked = rank(sums, WORTH_RANKING * total, most);
-  const probabilities = Float32Array.from(ranked, (token) => sums[token]! / total);
-  sums.fill(0);
-  return { tokens: Int32Array.from(ranked), probabilities };
+  for (let token = 0; token < probabilities.length; token++) probabilities[token]! /= total;
+  for (const group of groups) divide(probabilities, group, anchor);
+  return probabilities;
 }
 
-function rank(sums: Float64Array, least: number, most: number): number[] {
+/** Divides what the first of a group has among the group. */
+function divide(probabilities: Float32Array, group: Int32Array, anchor: Float32Array): void {
+  const [host = 0] = group;
+  const together = probabilities[host]!;
+  if (together === 0) return;
+  let largest = -Infinity;
+  for (const token of group) largest = Math.max(largest, anchor[token]!);
+  let total = 0;
+  for (const token of group) total += Math.exp(anchor[token]! - largest);
+  for (const token of group) {
+    probabilities[token] = (together * Math.exp(anchor[token]! - largest)) / total;
+  }
+}
+
+/** Probabilities worth ranking at first sight; if there are too few, all are. */
+const WORTH_RANKING = 3e-6;
+
+/** The `most` likely tokens of a distribution (V). */
+export function mostLikely(probabilities: Float32Array, most: number): SparseDistribution {
+  const ranked = rank(probabilities, WORTH_RANKING, most);
+  return {
+    tokens: Int32Array.from(ranked),
+    probabilities: Float32Array.from(ranked, (token) => probabilities[token] ?? 0),
+  };
+}
+
+function rank(probabilities: Float32Array, least: number, most: number): number[] {
   const worth: number[] = [];
-  for (let token = 0; token < sums.length; token++) if (sums[token]! > least) worth.push(token);
-  if (worth.length < most && least > 0) return rank(sums, 0, most);
-  return worth.sort((a, b) => sums[b]! - sums[a]!).slice(0, most);
+  for (let token = 0; token < probabilities.length; token++)
+    if (probabilities[token]! > least) worth.push(token);
+  if (worth.length < most && least > 0) return rank(probabilities, 0, most);
+  return worth.sort((a, b) => probabilities[b]! - probabilities[a]!).slice(0, most);
 }
