@@ -1,3 +1,4 @@
+import { constantGate } from "../src/alignment/gate.ts";
 import type { Ensemble } from "../src/ensemble/ensemble.ts";
 import type { LanguageModel } from "../src/ports/language-model.ts";
 import { createScriptedMember } from "./scripted-member.ts";
@@ -17,6 +18,7 @@ export function createScriptedEnsemble(): Ensemble {
     factor: identity,
     tokenBias: new Float32Array(vocabularySize),
     weight: 0.5,
+    gates: { text: constantGate(0.5), chat: constantGate(0.5) },
   });
   return {
     members: [anchor, follower],

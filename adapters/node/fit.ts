@@ -81,6 +81,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         weightsHash,
         width,
         weight: fit.space.members[m]?.weight ?? 0,
+        gates: fit.space.members[m]?.gates,
       })),
       corpus: {
         name: corpus.name,

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { constantGate, GATE_CORNERS } from "../../src/alignment/gate.ts";
 import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../src/weights/float16.ts";
@@ -20,6 +21,9 @@ const scoreSchema = z.object({
   bitsPerByte: z.number().nullable(),
 });
 
+/** θ of one member, see gate.ts. */
+const gateSchema = z.array(z.number().nonnegative()).length(GATE_CORNERS).readonly();
+
 /** How a shared space came about, kept with it. */
 const recordSchema = z.object({
   version: z.int(),
@@ -34,6 +38,8 @@ const recordSchema = z.object({
         weightsHash: z.string(),
         width: z.int().positive(),
         weight: z.number().nonnegative(),
+        /** Absent in maps whose weights are the same everywhere. */
+        gates: z.object({ text: gateSchema, chat: gateSchema }).optional(),
       }),
     )
     .min(1),
@@ -145,10 +151,11 @@ function tensorsOf(space: SharedSpace): Map<string, SafeTensor> {
 
 function spaceOf(tensors: ReadonlyMap<string, SafeTensor>, record: SpaceRecord): SharedSpace {
   const { dimension } = record;
-  const members = record.members.map(({ id, width, weight }): SharedMember => ({
+  const members = record.members.map(({ id, width, weight, gates }): SharedMember => ({
     id,
     width,
     weight,
+    gates: gates ?? { text: constantGate(weight), chat: constantGate(weight) },
     projection: numbers(tensors, `${id}.projection`, [width, dimension]),
     factor: numbers(tensors, `${id}.factor`, [width, dimension]),
     offset: numbers(tensors, `${id}.offset`, [dimension]),

@@ -9,13 +9,15 @@ export interface PoolPosition {
   readonly logits: readonly Float32Array[];
   /** The token that came. */
   readonly token: number;
+  /** φ (c), if the weights depend on the position: member m's is Σ_c w_mc φ_c. One 1 if absent. */
+  readonly features?: readonly number[];
 }
 
 /** All positions, from the first, again at every call; arrays may be reused from one position to the next. */
 export type PoolPositions = () => Iterable<PoolPosition> | AsyncIterable<PoolPosition>;
 
 export interface PoolWeights {
-  /** w (m), all >= 0; they need not sum to 1. */
+  /** w (m), or row-major (m, c) with c features; all >= 0. They need not sum to 1. */
   readonly weights: readonly number[];
   /** Mean −ln p(token) of each member alone (m), nats. */
   readonly memberNll: readonly number[];
@@ -29,9 +31,9 @@ export interface PoolWeights {
 /** Mean loss at some weights, with its derivatives. */
 interface Evaluation {
   readonly nll: number;
-  /** (m). */
+  /** (m · c). */
   readonly gradient: Float64Array;
-  /** (m, m). */
+  /** (m · c, m · c). */
   readonly hessian: Matrix;
   readonly positions: number;
 }
@@ -44,14 +46,19 @@ const MAX_PASSES = 60;
  * Weights of the log-linear pool p ∝ exp(Σ w_m l_m) that make the given tokens most likely, w >= 0:
  * min_w mean(ln Σ_v exp(Σ w_m l_m(v)) − Σ w_m l_m(token)), a convex problem. Projected Newton steps from w = 1/m:
  * gradient E_p[l] − l(token), Hessian Cov_p(l), both exact; a weight at 0 whose gradient would push it below stays there;
- * a step that does not lower the loss is halved. Members' logits need no normalising. Cost a pass: V(m²/2 + 2m)
+ * a step that does not lower the loss is halved. Members' logits need no normalising. With features, the derivatives by
+ * w_mc are φ_c times those by the position's own weights. Cost a pass: V(m²/2 + 2m)
  * operations and V exponentials a position; about 6 passes. Bertsekas 1982, "Projected Newton methods".
  * @throws RangeError when there are no positions, their shapes differ, a token is outside V, or a logit is not finite
  */
-export async function fitPoolWeights(members: number, positions: PoolPositions): Promise<PoolWeights> {
-  let weights = new Float64Array(members).fill(1 / members);
+export async function fitPoolWeights(
+  members: number,
+  positions: PoolPositions,
+  features = 1,
+): Promise<PoolWeights> {
+  let weights = new Float64Array(members * features).fill(1 / members);
   const memberNll = new Float64Array(members);
-  let current = await evaluate(positions, weights, ({ logits, token }) => {
+  let current = await evaluate(positions, members, weights, ({ logits, token }) => {
     for (const [m, row] of logits.entries()) memberNll[m] = memberNll[m]! + logSumExp(row) - row[token]!;
   });
   let passes = 1;
@@ -66,7 +73,7 @@ export async function fitPoolWeights(members: number, positions: PoolPositions):
         );
       }
       const candidate = weights.map((w, m) => Math.max(0, w + length * step.direction[m]!));
-      const next = await evaluate(positions, candidate);
+      const next = await evaluate(positions, members, candidate);
       accepted = next.nll < current.nll;
       if (accepted) {
         weights = candidate;
@@ -115,22 +122,27 @@ function newtonStep(
 
 async function evaluate(
   positions: PoolPositions,
+  members: number,
   weights: Float64Array,
   observe: (position: PoolPosition) => void = () => {},
 ): Promise<Evaluation> {
-  const m = weights.length;
-  const gradient = new Float64Array(m);
-  const hessian = createMatrix(m, m);
+  const gradient = new Float64Array(weights.length);
+  const hessian = createMatrix(weights.length, weights.length);
+  const features = weights.length / members;
   let nll = 0;
   let count = 0;
   let pooled = new Float64Array(0);
   for await (const position of positions()) {
     const size = position.logits[0]?.length ?? 0;
-    checkPosition(position, m, size, count);
+    const phi = position.features ?? ONE;
+    checkPosition(position, members, size, count);
+    if (phi.length !== features) {
+      throw new RangeError(`fitPoolWeights: position ${count} needs ${features} features, got ${phi.length}`);
+    }
     if (pooled.length !== size) pooled = new Float64Array(size);
-    const loss = poolPosition(position, weights, pooled);
+    const loss = poolPosition(position, weightsHere(weights, phi, members), pooled);
     nll += loss;
-    addDerivatives(position, pooled, gradient, hessian);
+    addDerivatives(position, pooled, phi, gradient, hessian);
     if (![nll, ...gradient].every(Number.isFinite)) {
       throw new RangeError(`fitPoolWeights: position ${count} has a logit that is not finite`);
     }
@@ -144,6 +156,15 @@ async function evaluate(
     hessian: { ...hessian, data: hessian.data.map((x) => x / count) },
     positions: count,
   };
+}
+
+const ONE: readonly number[] = [1];
+
+/** w_m = Σ_c w_mc φ_c (m). */
+function weightsHere(weights: Float64Array, phi: readonly number[], members: number): Float64Array {
+  return Float64Array.from({ length: members }, (_, m) =>
+    phi.reduce((sum, x, c) => sum + weights[m * phi.length + c]! * x, 0),
+  );
 }
 
 function checkPosition({ logits, token }: PoolPosition, members: number, size: number, index: number): void {
@@ -176,22 +197,31 @@ function poolPosition({ logits, token }: PoolPosition, weights: Float64Array, po
   return largest + Math.log(sum);
 }
 
-/** gradient += E_p[δ], hessian += E_p[δδᵀ] − E_p[δ]E_p[δ]ᵀ, δ_m(v) = l_m(v) − l_m(token). */
+/** gradient += E_p[δ] ⊗ φ, hessian += (E_p[δδᵀ] − E_p[δ]E_p[δ]ᵀ) ⊗ φφᵀ, δ_m(v) = l_m(v) − l_m(token). */
 function addDerivatives(
   { logits, token }: PoolPosition,
   p: Float64Array,
+  phi: readonly number[],
   gradient: Float64Array,
   hessian: Matrix,
 ): void {
   const means = logits.map((row) => expectation(p, row, row[token]!));
   for (const [m, row] of logits.entries()) {
-    gradient[m] = gradient[m]! + means[m]!;
+    for (const [c, x] of phi.entries()) gradient[m * phi.length + c]! += means[m]! * x;
     for (let n = 0; n <= m; n++) {
       const other = logits[n]!;
       const product = productExpectation(p, row, row[token]!, other, other[token]!);
       const covariance = product - means[m]! * means[n]!;
-      hessian.data[m * logits.length + n] = hessian.data[m * logits.length + n]! + covariance;
-      if (n < m) hessian.data[n * logits.length + m] = hessian.data[n * logits.length + m]! + covariance;
+      addBlock(hessian, m, n, covariance, phi);
+      if (n < m) addBlock(hessian, n, m, covariance, phi);
+    }
+  }
+}
+
+function addBlock(hessian: Matrix, m: number, n: number, covariance: number, phi: readonly number[]): void {
+  for (const [c, x] of phi.entries()) {
+    for (const [d, y] of phi.entries()) {
+      hessian.data[(m * phi.length + c) * hessian.columns + n * phi.length + d]! += covariance * x * y;
     }
   }
 }

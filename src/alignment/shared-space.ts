@@ -1,5 +1,6 @@
 import type { Matrix } from "../linalg/matrix.ts";
 import { multiply } from "../linalg/product.ts";
+import { constantGate } from "./gate.ts";
 import type { JointSvd, SharedMaps } from "./joint-svd.ts";
 
 /** Rows whose double-precision sums stay in the cache while P streams past them. */
@@ -18,9 +19,16 @@ export interface SharedMember {
   readonly factor: Float32Array;
   /** β (V): logits of the anchor's tokens at the member's mean state. */
   readonly tokenBias: Float32Array;
-  /** w: this member's share in the fused state when all members answer. */
+  /** w: this member's share in the fused state when all members answer, in the mean over the text it was chosen on. */
   readonly weight: number;
+  /** Its share at one position, by kind of text: see gate.ts. */
+  readonly gates: Gates;
 }
+
+export type TextKind = "text" | "chat";
+
+/** θ (4) of a member, fitted apart for plain text and for answers in a chat. */
+export type Gates = Readonly<Record<TextKind, readonly number[]>>;
 
 /**
  * A fitted shared space. Member m's state h gives z_m = P_mᵀh + offset_m; the fused state is z = Σ w_m z_m; its logits over
@@ -59,6 +67,7 @@ export function createSharedSpace(
       factor: Float32Array.from(factor.data),
       tokenBias,
       weight: weights[m]!,
+      gates: { text: constantGate(weights[m]!), chat: constantGate(weights[m]!) },
     };
   });
   return {

@@ -1,17 +1,19 @@
 import type { MatrixProduct } from "../alignment/decoder-matrix.ts";
-import { fitPoolWeights } from "../alignment/pool-weights.ts";
-import { project, type SharedSpace } from "../alignment/shared-space.ts";
+import { constantGate, GATE_CORNERS, gateFeatures } from "../alignment/gate.ts";
+import { fitPoolWeights, type PoolPosition } from "../alignment/pool-weights.ts";
+import { project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import { logSumExp } from "../stats/distributions.ts";
+import { jensenShannon, logSumExp } from "../stats/distributions.ts";
 import type { AnchorRows } from "./anchor-rows.ts";
 import type { CorpusDocument } from "./corpus.ts";
 import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
 import { partialBias } from "./partial-bias.ts";
 import { createStateReading, type FollowedState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
-import { continueToken, type TokenContinuations } from "./unfinished-token.ts";
+import { speakAsFollower } from "./predictor.ts";
+import type { TokenContinuations } from "./unfinished-token.ts";
 
 export interface ChooseOptions {
   /** A space whose weights are open, and its members' biases for partial rows. */
@@ -37,10 +39,10 @@ export interface ReadOptions {
   readonly progress: Progress;
 }
 
-/** Logits of that many positions are held for every member: 120 MB each at V = 49,152. */
-const MOST_POSITIONS = 600;
+/** Logits of that many positions are held for every member: 240 MB each at V = 49,152. */
+const MOST_POSITIONS = 1200;
 
-/** The space with each member's bias for partial rows and the weights of the pool that make the tokens most likely. */
+/** The space with each member's bias for partial rows, and the weights and gates of the pool that make the tokens most likely. */
 export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace> {
   const { space, tables, positions, special, progress } = options;
   progress.stage("choosing the weights", space.members.length, "steps");
@@ -59,27 +61,63 @@ export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace
     progress.update(m + 1);
   }
   for (const [i, { states }] of positions.entries()) {
-    const ends = normalisePosition(logits, i, special);
-    for (const [m, { unfinished }] of states.entries()) {
-      const continuation = unfinished && (await options.continuations[m]?.after(unfinished));
-      const row = logits[m]?.[i];
-      if (continuation && row) continueToken(row, continuation, ends.ordinary, special);
+    const rows = logits.map((own) => own[i] ?? new Float32Array(0));
+    const [anchor, ...followers] = rows;
+    if (anchor === undefined) continue;
+    const ends = normaliseAnchor(anchor, special);
+    for (const [f, row] of followers.entries()) {
+      const unfinished = states[f + 1]?.unfinished;
+      const continuation = unfinished ? await options.continuations[f + 1]?.after(unfinished) : null;
+      speakAsFollower(row, continuation ?? null, special, ends);
     }
   }
-  const pool = await fitPoolWeights(space.members.length, () =>
-    tokens.map((token, i) => ({ token, logits: logits.map((rows) => rows[i] ?? new Float32Array(0)) })),
+  const pooled = tokens.map((token, i): PoolPosition => {
+    const rows = logits.map((own) => own[i] ?? new Float32Array(0));
+    return {
+      token,
+      logits: rows,
+      features: rows.length > 1 ? gateFeatures(jensenShannon(rows)) : constantGate(1 / GATE_CORNERS),
+    };
+  });
+  const constant = await fitPoolWeights(space.members.length, () =>
+    pooled.map(({ token, logits: rows }) => ({ token, logits: rows })),
   );
+  const gates = {
+    text: await fitGates(pooled, kindIs(positions, "text"), constant.weights),
+    chat: await fitGates(pooled, kindIs(positions, "chat"), constant.weights),
+  };
   progress.finish();
   const chosen = space.members.map((member, m) =>
     Object.assign({}, member, {
-      weight: pool.weights[m] ?? 0,
+      weight: constant.weights[m] ?? 0,
+      gates: { text: gates.text[m] ?? [], chat: gates.chat[m] ?? [] },
       tokenBias: tokenBiases[m] ?? member.tokenBias,
     }),
   );
   return { ...space, members: chosen };
 }
 
+function kindIs(positions: readonly ChosenPosition[], kind: TextKind): (i: number) => boolean {
+  return (i) => positions[i]?.kind === kind;
+}
+
+/** Fewer would fit chance. */
+const FEWEST_POSITIONS = 150;
+
+/** Each member's gate (m, 4) by the positions of one kind of text; the constant weights where there are too few. */
+async function fitGates(
+  positions: readonly PoolPosition[],
+  belongs: (i: number) => boolean,
+  constant: readonly number[],
+): Promise<readonly (readonly number[])[]> {
+  const own = positions.filter((_, i) => belongs(i));
+  if (own.length < FEWEST_POSITIONS) return constant.map(constantGate);
+  const { weights } = await fitPoolWeights(constant.length, () => own, GATE_CORNERS);
+  return constant.map((_, m) => weights.slice(m * GATE_CORNERS, (m + 1) * GATE_CORNERS));
+}
+
 export interface ChosenPosition {
+  readonly kind: TextKind;
   readonly states: readonly FollowedState[];
   readonly token: number;
 }
@@ -97,7 +135,7 @@ export async function readPositions(options: ReadOptions): Promise<ChosenPositio
       for (const [at, states] of positions.entries()) {
         const present = states.filter((state) => "state" in state);
         if (present.length === members.length)
-          found.push({ states: present, token: reading.prompt.scored[at] ?? 0 });
+          found.push({ kind: passage.kind, states: present, token: reading.prompt.scored[at] ?? 0 });
       }
     } finally {
       reading.close();

@@ -11,7 +11,7 @@ const SCORED_AT_ONCE = 16;
 /** All members read the prompt and follow the anchor's tokens; their states are fused in the shared space. */
 export function createFusedReading(ensemble: Ensemble, prompt: Prompt, clock: Clock): Reading {
   const states = createStateReading(ensemble.members, prompt, clock);
-  const predictor = createPredictor(ensemble);
+  const predictor = createPredictor(ensemble, prompt.kind === "chat" ? "chat" : "text");
   return {
     prompt: states.prompt,
     async *score(signal) {

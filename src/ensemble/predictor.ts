@@ -1,70 +1,106 @@
-import { fuse, fusedTokenBias, project, type SharedSpace } from "../alignment/shared-space.ts";
+import { gateFeatures, gateWeight } from "../alignment/gate.ts";
+import { fuse, project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
+import { jensenShannon, type Comparison } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
-import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
+import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
 import type { MemberPrediction, Prediction } from "./reading.ts";
 import type { MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
 import { continueToken, type Continuation } from "./unfinished-token.ts";
 
 /**
- * States of all members at some positions to next-token distributions: project, fuse, decode.
+ * States of all members at some positions to next-token distributions: project, decode, fuse.
  *
- * z_m = P_mᵀ(h_m − μ_m) and z = Σ_m w_m z_m; logits are E z + Σ_m w_m β_m for the answer and E z_m + β_m for each
- * member, all rows in one pass over E. A member without a state has weight 0, and the others' weights are then
- * scaled to sum to 1. Where a member's last token may go on, its p becomes q (see unfinished-token.ts), and the fused
- * logit of each token with which it may gains w_m ln (q / p).
+ * z_m = P_mᵀ(h_m − μ_m), and p_m is the softmax of E z_m + β_m: all rows in one pass over E. Where a member's last token
+ * may go on, p_m becomes q_m (see unfinished-token.ts). The weights w_m are those of the gate at this position, and the
+ * answer is the softmax of Σ_m w_m ln p_m: what E decodes from the fused state z = Σ_m w_m z_m, since E is linear; it is
+ * added after decoding because the weights depend on the p_m. A member without a state has weight 0, and the others'
+ * mean weights are then scaled to sum to 1.
  */
 export interface Predictor {
   /** @param positions at each, the members' states in the order of `ensemble.members`; the anchor's is never missing */
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
 }
 
-export function createPredictor({ members, space, decoder, continuations }: Ensemble): Predictor {
+/** @param kind of the text that is read: it decides the gate */
+export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
+  const { members, space, decoder, continuations } = ensemble;
   const special = [...members[0].tokenizer.specialTokens];
-  const configured = space.members.map((member) => member.weight);
-  const biasOf = createBiasCache(space);
-
   return {
     async predict(positions, signal) {
-      const plans = positions.map((states) => planPosition(states, space, configured));
-      const rows = plans.flatMap((plan) => plan.rows);
+      const zs = positions.map((states) =>
+        states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
+      );
+      const present = zs.flat().filter((z) => z !== null);
       const [logits, continued] = await Promise.all([
-        decoder.decode(
-          stack(
-            rows.map((row) => row.z),
-            space.dimension,
-          ),
-          signal,
-        ),
+        decoder.decode(stack(present, space.dimension), signal),
         Promise.all(positions.map((states) => continuationsOf(states, continuations))),
       ]);
-      const decoded = rowsOf(logits, rows.length, decoder.vocabularySize);
-      for (const [i, row] of rows.entries()) addInPlace(decoded[i], biasOf(row.weights));
-
-      let next = 0;
-      return plans.map(({ states, zs, rows: [{ weights }] }, i): Prediction => {
-        const [fused, ...own] = decoded.slice(next, (next += 1 + zs.filter((z) => z !== null).length));
-        const present = own.values();
-        const logprobs = zs.map((z) => (z === null ? null : (present.next().value ?? null)));
-        const [anchor, ...followers] = logprobs;
-        if (!fused || !anchor) throw new Error("predictor: the anchor has no state");
-        const ends = normaliseAnchor(anchor, special);
-        for (const [f, row] of followers.entries()) {
-          if (!row) continue;
-          normaliseFollower(row, special, ends);
-          const continuation = continued[i]?.[f + 1];
-          if (!continuation) continue;
-          const gains = continueToken(row, continuation, ends.ordinary, special);
-          for (const [token, gain] of gains) fused[token]! += (weights[f + 1] ?? 0) * gain;
-        }
-        normaliseFollower(fused, special, ends);
+      const decoded = rowsOf(logits, present.length, decoder.vocabularySize).values();
+      return zs.map((states, i): Prediction => {
+        const rows = states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m)));
+        const ends = normaliseMembers(rows, continued[i] ?? [], special);
+        const own = rows.filter((row) => row !== null);
+        const comparison = own.length > 1 ? jensenShannon(own) : null;
+        const weights = weightsAt(space, rows, comparison, kind);
+        const logprobs = fuse(
+          weights,
+          rows.map((row) => row ?? own[0] ?? new Float32Array(0)),
+        );
+        normaliseFollower(logprobs, special, ends);
         return {
-          logprobs: fused,
-          members: logprobs.map((row, m) => memberPrediction(row, states[m], zs[m])),
+          logprobs,
+          members: rows.map((row, m) =>
+            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], states[m] ?? null),
+          ),
+          comparison,
         };
       });
     },
   };
+}
+
+/** Each member's logits (V) to log-probabilities, in place; null where a member has none. */
+function normaliseMembers(
+  rows: readonly (Float32Array | null)[],
+  continued: readonly (Continuation | null)[],
+  special: readonly number[],
+): SpecialMass {
+  const [anchor, ...followers] = rows;
+  if (!anchor) throw new Error("predictor: the anchor has no state");
+  const ends = normaliseAnchor(anchor, special);
+  for (const [f, row] of followers.entries()) {
+    if (row) speakAsFollower(row, continued[f + 1] ?? null, special, ends);
+  }
+  return ends;
+}
+
+/** A follower's logits (V) over the anchor's tokens to log-probabilities, in place, its unfinished token taken into account. */
+export function speakAsFollower(
+  row: Float32Array,
+  continuation: Continuation | null,
+  special: readonly number[],
+  ends: SpecialMass,
+): void {
+  normaliseFollower(row, special, ends);
+  if (continuation) continueToken(row, continuation, ends.ordinary, special);
+}
+
+/** w (m) at a position: by the gate where all members are there. */
+function weightsAt(
+  { members }: SharedSpace,
+  rows: readonly (Float32Array | null)[],
+  comparison: Comparison | null,
+  kind: TextKind,
+): number[] {
+  if (comparison === null || rows.includes(null)) {
+    return weightsOfPresent(
+      members.map(({ weight }) => weight),
+      rows.map((row) => row !== null),
+    );
+  }
+  const features = gateFeatures(comparison);
+  return members.map(({ gates }) => gateWeight(gates[kind], features));
 }
 
 /** How each member's last token may go on (m); null where it is over. */
@@ -80,46 +116,14 @@ function continuationsOf(
   );
 }
 
-interface DecodedRow {
-  readonly z: Float32Array;
-  /** Whose token biases belong to it. */
-  readonly weights: readonly number[];
-}
-
-interface PositionPlan {
-  readonly states: readonly MemberState[];
-  /** Projected states; null where a member has none. */
-  readonly zs: readonly (Float32Array | null)[];
-  /** The fused state, then each member's that is there. */
-  readonly rows: readonly [fused: DecodedRow, ...members: DecodedRow[]];
-}
-
-function planPosition(
-  states: readonly MemberState[],
-  space: SharedSpace,
-  configured: readonly number[],
-): PositionPlan {
-  const zs = states.map((state, m) => ("state" in state ? project(space, m, state.state) : null));
-  const weights = weightsOfPresent(
-    configured,
-    zs.map((z) => z !== null),
-  );
-  const absent = new Float32Array(space.dimension);
-  const fused = fuse(
-    weights,
-    zs.map((z) => z ?? absent),
-  );
-  const own = zs.flatMap((z, m) => (z === null ? [] : [{ z, weights: oneHot(m, zs.length) }]));
-  return { states, zs, rows: [{ z: fused, weights }, ...own] };
-}
-
 function memberPrediction(
   logprobs: Float32Array | null,
+  weight: number,
   state: MemberState | undefined,
-  projected: Float32Array | null | undefined,
+  projected: Float32Array | null,
 ): MemberPrediction {
   const reason = state === undefined || "state" in state ? null : state.reason;
-  return { logprobs, reason, state: projected ?? null };
+  return { logprobs, reason, weight, state: projected };
 }
 
 /** Weights with absent members at 0; if any is absent, the others' sum to 1. */
@@ -132,24 +136,12 @@ export function weightsOfPresent(weights: readonly number[], present: readonly b
   return present.map((is) => (is ? 1 / count : 0));
 }
 
-/** Σ_m w_m β_m (V), remembered by weights: there are as many as there are sets of members that answer. */
-function createBiasCache(space: SharedSpace): (weights: readonly number[]) => Float32Array {
-  const known = new Map<string, Float32Array>();
-  return (weights) => {
-    const key = weights.join();
-    const bias = known.get(key) ?? fusedTokenBias(space, weights);
-    known.set(key, bias);
-    return bias;
-  };
-}
-
-function addInPlace(values: Float32Array | undefined, more: Float32Array): void {
-  if (values === undefined) return;
-  for (let v = 0; v < values.length; v++) values[v]! += more[v]!;
-}
-
-function oneHot(at: number, length: number): number[] {
-  return Array.from({ length }, (_, i) => (i === at ? 1 : 0));
+/** The member's own biases added to its decoded row, in place. */
+function addBias(row: Float32Array | undefined, { members }: SharedSpace, m: number): Float32Array {
+  const bias = members[m]?.tokenBias;
+  if (row === undefined || bias === undefined) throw new Error(`predictor: no logits for member ${m}`);
+  for (let v = 0; v < row.length; v++) row[v]! += bias[v]!;
+  return row;
 }
 
 function stack(rows: readonly Float32Array[], width: number): Float32Array {

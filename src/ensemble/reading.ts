@@ -1,3 +1,4 @@
+import type { Comparison } from "../stats/distributions.ts";
 import type { ReadPrompt } from "./prompt.ts";
 
 /** What one member says about the next token, in the answering vocabulary. */
@@ -6,6 +7,8 @@ export interface MemberPrediction {
   readonly logprobs: Float32Array | null;
   /** Why there are none; null when there are. */
   readonly reason: string | null;
+  /** Its share in the fused state here; 0 where it abstains. */
+  readonly weight: number;
   /** Projected state (k); null for an abstention, and outside a shared space. */
   readonly state: Float32Array | null;
 }
@@ -16,6 +19,8 @@ export interface Prediction {
   readonly logprobs: Float32Array;
   /** In the order of `Reader.members`. */
   readonly members: readonly MemberPrediction[];
+  /** How far the members that are there differ, and the entropy of each; null where only one is. */
+  readonly comparison: Comparison | null;
 }
 
 /** One prompt, read by whoever answers it. Calls must not overlap. */

@@ -63,7 +63,7 @@ const DECODED_AT_ONCE = 8;
  */
 export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
   const { members } = ensemble;
-  const predictor = createPredictor(ensemble);
+  const predictor = createPredictor(ensemble, "text");
   const readers = members.map((member) => {
     const sequence = member.openSequence();
     const middle = Math.round(member.info.layers / 2);

@@ -22,7 +22,7 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
     const logits = await watch.time(() => model.head.decode(stacked, signal));
     return rowsOf(logits, states.length, model.head.vocabularySize).map((logprobs) => {
       logSoftmax(logprobs);
-      return { logprobs, members: [{ logprobs, reason: null, state: null }] };
+      return { logprobs, members: [{ logprobs, reason: null, weight: 1, state: null }], comparison: null };
     });
   }
 

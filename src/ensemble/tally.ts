@@ -11,6 +11,7 @@ export interface Tally {
 
 export interface TalliedMember {
   readonly id: string;
+  /** Told where it was never there. */
   readonly weight: number;
 }
 
@@ -19,6 +20,7 @@ interface MemberSums {
   nats: number;
   bytes: number;
   entropy: number;
+  weight: number;
   sameTop: number;
   abstentions: number;
   reason: string;
@@ -35,7 +37,7 @@ export function createTally(members: readonly TalliedMember[]): Tally {
       add(answering, prediction.logprobs, token, bytes);
       answering.entropy += entropy(prediction.logprobs);
       const present: Present[] = [];
-      for (const [m, { logprobs, reason, state }] of prediction.members.entries()) {
+      for (const [m, { logprobs, reason, weight, state }] of prediction.members.entries()) {
         const sum = sums[m];
         if (sum === undefined) continue;
         if (logprobs === null) {
@@ -45,11 +47,13 @@ export function createTally(members: readonly TalliedMember[]): Tally {
         }
         const own = argMax(logprobs);
         add(sum, logprobs, token, bytes);
+        sum.weight += weight;
         if (own === top) sum.sameTop++;
         present.push({ sum, logprobs, state, top: own });
       }
       if (present.length === 0) return;
-      const { divergence, entropies } = jensenShannon(present.map((member) => member.logprobs));
+      const { divergence, entropies } =
+        prediction.comparison ?? jensenShannon(present.map((member) => member.logprobs));
       for (const [i, member] of present.entries()) member.sum.entropy += entropies[i] ?? 0;
       if (present.length === 1) return;
       compared.positions++;
@@ -82,7 +86,7 @@ interface Present {
 }
 
 function emptySums(): MemberSums {
-  return { positions: 0, nats: 0, bytes: 0, entropy: 0, sameTop: 0, abstentions: 0, reason: "" };
+  return { positions: 0, nats: 0, bytes: 0, entropy: 0, weight: 0, sameTop: 0, abstentions: 0, reason: "" };
 }
 
 function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: number): void {
@@ -94,7 +98,7 @@ function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: numb
 function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number): MemberReport {
   return {
     id: member.id,
-    weight: member.weight,
+    weight: mean(sum.weight, sum.positions) ?? member.weight,
     bitsPerByte: bitsPerByte(sum),
     top1Agreement: mean(sum.sameTop, sum.positions),
     entropy: mean(sum.entropy, sum.positions),

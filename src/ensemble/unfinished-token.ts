@@ -68,8 +68,7 @@ export function createTokenContinuations({ spellings, rows }: ContinuationOption
 }
 
 /**
- * A member's log-probabilities p (V) to q, in place; returns what changed: q(s) / (Σ_{g spelled a} π_g · p(s)) in nats
- * for each s in `next`. A special token of the anchor stays what it is.
+ * A member's log-probabilities p (V) to q, in place. A special token of the anchor stays what it is.
  * @param ordinary ln of the mass that the member's ordinary tokens share
  */
 export function continueToken(
@@ -77,18 +76,14 @@ export function continueToken(
   { ended, next }: Continuation,
   ordinary: number,
   special: readonly number[],
-): Map<number, number> {
+): void {
   const kept = special.map((token) => logprobs[token] ?? -Infinity);
   for (let v = 0; v < logprobs.length; v++) logprobs[v]! += ended;
-  const gains = new Map<number, number>();
   for (const [token, share] of next) {
-    const before = logprobs[token] ?? -Infinity;
-    const after = logSumExp(Float32Array.of(before, ordinary + Math.log(share)));
-    logprobs[token] = after;
-    gains.set(token, after - before);
+    const over = logprobs[token] ?? -Infinity;
+    logprobs[token] = logSumExp(Float32Array.of(over, ordinary + Math.log(share)));
   }
   for (const [i, token] of special.entries()) logprobs[token] = kept[i] ?? -Infinity;
-  return gains;
 }
 
 function dot(table: Float32Array, row: number, state: Float32Array): number {

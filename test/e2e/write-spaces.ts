@@ -35,6 +35,7 @@ for (let value = 0; ; value = (value + 1) % 1000) {
     offset: new Float32Array(dimension),
     tokenBias: new Float32Array(100_000),
     weight: 1,
+    gates: { text: [], chat: [] },
   };
   const space = {
     dimension,

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { constantGate } from "../../src/alignment/gate.ts";
 import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { anchorRows, type FitMember } from "../../src/ensemble/anchor-rows.ts";
 import type { CorpusDocument, CorpusSplit } from "../../src/ensemble/corpus.ts";
@@ -38,6 +39,8 @@ function fitMember(model: LanguageModel): FitMember {
     continuations: null,
   };
 }
+
+const constantGates = (weight: number) => ({ text: constantGate(weight), chat: constantGate(weight) });
 
 const sentences = [
   "the cat sat on the mat.",
@@ -106,7 +109,9 @@ describe("a space fitted for three members of different widths", () => {
       members: [anchor, ...followers],
       space: {
         ...fit.space,
-        members: fit.space.members.map((member, m) => Object.assign({}, member, { weight: weights[m] ?? 0 })),
+        members: fit.space.members.map((member, m) =>
+          Object.assign({}, member, { weight: weights[m] ?? 0, gates: constantGates(weights[m] ?? 0) }),
+        ),
       },
       decoder: {
         width: dimension,
