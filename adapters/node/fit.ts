@@ -42,7 +42,7 @@ const TAPPED_PLACES = 1500;
 /** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
 const CHOOSE_TOKENS = 4000;
 const REPORT_TOKENS = 6000;
-/** Five documents or more of each of three domains: fewer cannot show that answering alone is worth it. */
+/** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
 const ROUTE_TOKENS = 3000;
 /** What fits into ten minutes on two cores together with everything else. */
 const REFINEMENT = { positions: 16_000, epochs: 2 } as const;

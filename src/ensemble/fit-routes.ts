@@ -19,17 +19,18 @@ export interface RoutedDocument {
 /** A limit that gives up no more than this share of the largest gain is as good as the best. */
 const NEARLY = 0.95;
 
-/** In standard errors of a gain that is 0. */
-const WORTH_IT = 2;
+/** In standard errors of a gain that is 0: by chance once in twenty times. */
+const WORTH_IT = 1.645;
 
 /**
  * The relative fertility τ from which on a follower answers alone; Infinity for never. With the gains g_i = fused_i −
  * alone_i, G(τ) = Σ g_i over r_i >= τ is what τ saves. Candidates lie between neighbouring observed r, at the middle of
  * log r. Those with G(τ) >= 0.95 max G are as good as the best, and of these the one in the widest gap of log r is
  * taken, the higher of equals: there the fewest texts like these are near the limit. It must be worth it, or the
- * ensemble always fuses: the gain must pay for saying the decision, ln 2 for each document, and exceed twice its
- * standard error were each g_i as likely to be of the other sign, G(τ) > max(n ln 2, 2 √Σ g_i²); four documents or fewer
- * are never enough. Cost n log n.
+ * ensemble always fuses: the gain must pay for saying the decision, ln 2 for each document, and be more than what chance
+ * gives once in twenty times were each g_i as likely to be of the other sign, G(τ) > max(n ln 2, 1.645 √Σ g_i²) with the
+ * sum over r_i >= τ; two documents are never enough. τ is sought on the same documents, so chance has a little more room
+ * than that. Cost n log n.
  */
 export function fitLimit(documents: readonly RoutedDocument[]): number {
   const falling = documents.toSorted((a, b) => b.r - a.r);
