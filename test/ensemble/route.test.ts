@@ -42,7 +42,7 @@ function ensembleOf(
   };
 }
 
-const text = " langer Satz".repeat(4);
+const german = " langer Satz".repeat(4);
 const words = [" langer", " Satz"];
 
 /** Who answers the text when one follower knows one of its words, and another one both. */
@@ -51,28 +51,28 @@ function takenWith(few: number, many: number): string | undefined {
     { id: "few", pieces: [" langer"], ratio: few },
     { id: "many", pieces: words, ratio: many },
   ]);
-  return routeOf(ensemble, { kind: "text", text })?.member;
+  return routeOf(ensemble, { kind: "text", text: german })?.member;
 }
 
 describe("a route", () => {
   it("is taken from its limit on, and says why", () => {
     const r = (48 + 8) / (8 + 8);
     const at = ensembleOf([{ id: "second", pieces: words, ratio: r }]);
-    expect(routeOf(at, { kind: "text", text })).toEqual({
+    expect(routeOf(at, { kind: "text", text: german })).toEqual({
       member: "second",
       reason:
         "first needs 3.50 times the tokens that second needs for this text (8 added to both counts); " +
         "from 3.50 on that member answers alone",
     });
     const above = ensembleOf([{ id: "second", pieces: words, ratio: r + 1e-9 }]);
-    expect(routeOf(above, { kind: "text", text })).toBeNull();
+    expect(routeOf(above, { kind: "text", text: german })).toBeNull();
   });
 
   it("is never taken by a chat, nor by the anchor's token ids, nor without routes", () => {
     const ensemble = ensembleOf([{ id: "second", pieces: words, ratio: 1.5 }]);
-    expect(routeOf(ensemble, { kind: "chat", messages: [{ role: "user", content: text }] })).toBeNull();
-    expect(routeOf(ensemble, { kind: "tokens", tokens: [...bytes.encode(text).ids] })).toBeNull();
-    expect(routeOf({ ...ensemble, routes: [] }, { kind: "text", text })).toBeNull();
+    expect(routeOf(ensemble, { kind: "chat", messages: [{ role: "user", content: german }] })).toBeNull();
+    expect(routeOf(ensemble, { kind: "tokens", tokens: [...bytes.encode(german).ids] })).toBeNull();
+    expect(routeOf({ ...ensemble, routes: [] }, { kind: "text", text: german })).toBeNull();
   });
 
   it("goes to the follower that is furthest beyond its own limit", () => {
@@ -138,7 +138,7 @@ describe("the limit of a route", () => {
 const document = (domain: string, text: string): CorpusDocument => ({
   domain,
   source: text,
-  passages: [{ kind: "text", text }],
+  passages: [{ kind: "text", text: german }],
 });
 const chat: CorpusDocument = {
   domain: "chat",
