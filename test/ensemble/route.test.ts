@@ -138,7 +138,7 @@ describe("the limit of a route", () => {
 const document = (domain: string, text: string): CorpusDocument => ({
   domain,
   source: text,
-  passages: [{ kind: "text", text: german }],
+  passages: [{ kind: "text", text }],
 });
 const chat: CorpusDocument = {
   domain: "chat",
