@@ -59,6 +59,7 @@ export const alternative = (
 export function scriptedReport(question: Question): AnswerReport {
   return {
     requestId: question.requestId,
+    answeredBy: question.model,
     agreement: { positions: 2, jsDivergence: 0.25, top1Agreement: 0.5, stateDistance: 0.75 },
     members: [
       {

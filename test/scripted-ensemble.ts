@@ -28,6 +28,7 @@ export function createScriptedEnsemble(): Ensemble {
       decoderCentre: new Float32Array(width),
       members: [shared(anchor), shared(follower)],
     },
+    routes: [],
     decoder: {
       width,
       vocabularySize,

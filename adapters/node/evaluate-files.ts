@@ -116,7 +116,7 @@ async function scoreAll(
   progress: ProgressBar,
 ): Promise<DocumentScore[]> {
   const cache = await openKeyedLines(
-    scoresPath("text", modelsKey(ensemble, `${SCORES_VERSION} ${exact?.key ?? ""}`)),
+    scoresPath("text", modelsKey(ensemble, `${SCORES_VERSION} ${exact?.key ?? ""}${routesKey(ensemble)}`)),
     scoreSchema,
   );
   const options = { ensemble, clock: systemClock, exact: exact?.baselines ?? null };
@@ -136,6 +136,11 @@ async function scoreAll(
   } finally {
     await cache.close();
   }
+}
+
+/** What decides the ensemble's row besides the models; nothing where it always fuses. */
+function routesKey({ routes }: Ensemble): string {
+  return routes.map(({ member, ratio }) => ` ${member} from ${ratio}`).join("");
 }
 
 interface KeyedBaselines {

@@ -1,6 +1,7 @@
 import type { TappedStates } from "../../src/ensemble/collect-states.ts";
 import { splitCorpus, takeTokens, type CorpusSplit } from "../../src/ensemble/corpus.ts";
 import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
+import { fitRoutes, textsOfEachDomain } from "../../src/ensemble/fit-routes.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
 import { sumByDomain } from "../../src/ensemble/text-scores.ts";
 import { systemClock } from "../../src/ports/clock.ts";
@@ -41,6 +42,8 @@ const TAPPED_PLACES = 1500;
 /** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
 const CHOOSE_TOKENS = 4000;
 const REPORT_TOKENS = 6000;
+/** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
+const ROUTE_TOKENS = 3000;
 /** What fits into ten minutes on two cores together with everything else. */
 const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
 
@@ -93,12 +96,20 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         choosePositions: fit.choosePositions,
         reportDocuments: split.report.length,
       },
+      routes: [],
       explainedVariance: fit.explainedVariance,
       heldOut: [],
     };
-    const joined = await joinMembers(opened, asStored(fit.space, record), request);
+    const joined = await joinMembers(opened, { space: asStored(fit.space, record), routes: [] }, request);
     try {
-      const options = { ensemble: joined.ensemble, clock: systemClock, exact: null };
+      const routes = await fitRoutes({
+        ensemble: joined.ensemble,
+        documents: textsOfEachDomain(whole.choose, ROUTE_TOKENS, tokenizer, seed),
+        clock: systemClock,
+        progress,
+      });
+      record.routes.push(...routes);
+      const options = { ensemble: { ...joined.ensemble, routes }, clock: systemClock, exact: null };
       const scores: DocumentScore[] = [];
       progress.stage("scoring what was held back", split.report.length, "steps");
       for (const document of split.report) {

@@ -2,7 +2,6 @@ import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
-import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { decoderGraph } from "./graph-cache.ts";
@@ -42,7 +41,7 @@ export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble
       record,
       opened.members.map(({ model }) => model.info),
     );
-    const joined = await joinMembers(opened, space, options);
+    const joined = await joinMembers(opened, { space, routes: record.routes }, options);
     return {
       ensemble: joined.ensemble,
       record,
@@ -59,7 +58,7 @@ export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble
 /** An ensemble of running members over a space; its decoder is built unless it is there. Closing it leaves the members open. */
 export async function joinMembers(
   { members }: OpenMembers,
-  space: SharedSpace,
+  { space, routes }: Pick<Ensemble, "space" | "routes">,
   { progress }: OpenOptions,
 ): Promise<OpenEnsemble> {
   const [anchor, ...others] = members.map(({ model }) => model);
@@ -91,7 +90,7 @@ export async function joinMembers(
   const decoder = await createOnnxDecoder({ name: "the shared decoder", files });
   const continuations = members.map((member) => member.continuations);
   return {
-    ensemble: { members: [anchor, ...others], space, decoder, continuations },
+    ensemble: { members: [anchor, ...others], space, decoder, continuations, routes },
     close: () => decoder.close(),
   };
 }

@@ -25,40 +25,47 @@ const scoreSchema = z.object({
 const gateSchema = z.array(z.number().nonnegative()).length(GATE_CORNERS).readonly();
 
 /** How a shared space came about, kept with it. */
-const recordSchema = z.object({
-  version: z.int(),
-  dimension: z.int().positive(),
-  seed: z.int(),
-  eigenvalueFloor: z.number(),
-  /** The anchor first. */
-  members: z
-    .array(
-      z.object({
-        id: z.string(),
-        weightsHash: z.string(),
-        width: z.int().positive(),
-        weight: z.number().nonnegative(),
-        /** Absent in maps whose weights are the same everywhere. */
-        gates: z.object({ text: gateSchema, chat: gateSchema }).optional(),
-      }),
-    )
-    .min(1),
-  corpus: z.object({
-    name: z.string(),
-    sha256: z.string(),
-    fitDocuments: z.int(),
-    fitTokens: z.int(),
-    /** Positions of the fit documents that the closed-form maps were refined on; 0 for none. */
-    refinedPositions: z.int().default(0),
-    chooseDocuments: z.int(),
-    choosePositions: z.int(),
-    reportDocuments: z.int(),
-  }),
-  /** Share of the weighted logit variance that the dimensions carry. */
-  explainedVariance: z.number(),
-  /** Measured on the report documents, which neither maps nor weights have seen. */
-  heldOut: z.array(scoreSchema),
-});
+const recordSchema = z
+  .object({
+    version: z.int(),
+    dimension: z.int().positive(),
+    seed: z.int(),
+    eigenvalueFloor: z.number(),
+    /** The anchor first. */
+    members: z
+      .array(
+        z.object({
+          id: z.string(),
+          weightsHash: z.string(),
+          width: z.int().positive(),
+          weight: z.number().nonnegative(),
+          /** Absent in maps whose weights are the same everywhere. */
+          gates: z.object({ text: gateSchema, chat: gateSchema }).optional(),
+        }),
+      )
+      .min(1),
+    corpus: z.object({
+      name: z.string(),
+      sha256: z.string(),
+      fitDocuments: z.int(),
+      fitTokens: z.int(),
+      /** Positions of the fit documents that the closed-form maps were refined on; 0 for none. */
+      refinedPositions: z.int().default(0),
+      chooseDocuments: z.int(),
+      choosePositions: z.int(),
+      reportDocuments: z.int(),
+    }),
+    /** When one follower answers a plain text alone, found on choose documents; none: always fused. */
+    routes: z.array(z.object({ member: z.string(), ratio: z.number().positive() })).default([]),
+    /** Share of the weighted logit variance that the dimensions carry. */
+    explainedVariance: z.number(),
+    /** Measured on the report documents, which neither maps nor weights have seen. */
+    heldOut: z.array(scoreSchema),
+  })
+  .refine(
+    ({ members, routes }) => routes.every(({ member }) => members.slice(1).some(({ id }) => id === member)),
+    "expected routes to followers alone",
+  );
 
 export type SpaceRecord = z.infer<typeof recordSchema>;
 

@@ -28,6 +28,8 @@ export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
     createdAt: record.createdAt,
     endpoint: record.endpoint,
     model: record.model,
+    answeredBy: record.report.answeredBy,
+    notFused: record.report.notFused ?? null,
     promptTokens: record.promptTokens,
     completionTokens: record.completionTokens,
     finishReason: record.finishReason,
@@ -91,6 +93,8 @@ export function recordOf({ request, members, metrics, text }: StoredAnswer): Log
     firstTokenMs: request.firstTokenMs,
     report: {
       requestId: request.requestId,
+      answeredBy: request.answeredBy ?? request.model,
+      ...(request.notFused === null ? {} : { notFused: request.notFused }),
       agreement: {
         positions,
         jsDivergence: metric("js_divergence"),

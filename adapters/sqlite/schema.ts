@@ -11,6 +11,10 @@ export const requests = sqliteTable(
     createdAt: integer("created_at").notNull(),
     endpoint: text("endpoint", { enum: ["chat.completions", "completions", "ask"] }).notNull(),
     model: text("model").notNull(),
+    /** Null in rows from before it was kept: then `model` answered. */
+    answeredBy: text("answered_by"),
+    /** Why one member alone answered for the ensemble; null where none did. */
+    notFused: text("not_fused"),
     promptTokens: integer("prompt_tokens").notNull(),
     completionTokens: integer("completion_tokens").notNull(),
     finishReason: text("finish_reason", { enum: ["stop", "length"] }).notNull(),

@@ -1,13 +1,14 @@
 import { createRandom } from "../linalg/random.ts";
 import type { AgreementLog } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Engine, ModelCard, Question } from "../ports/engine.ts";
+import type { AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { generateAnswer } from "./answer.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
 import type { Reading } from "./reading.ts";
+import { routeOf } from "./route.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
@@ -23,11 +24,21 @@ export interface EngineOptions {
   readonly keepText: boolean;
 }
 
-/** Answers as the ensemble or as any one member, and logs every finished answer before its end is told. */
+/**
+ * Answers as the ensemble or as any one member, and logs every finished answer before its end is told. The ensemble
+ * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`.
+ */
 export function createEngine({ ensemble, log, clock, keepText }: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock)]]);
   for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
   const created = Math.floor(clock.now() / 1000);
+
+  /** The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. */
+  function loneAnswerer({ prompt, sampling }: Question): Answerer | null {
+    const taken = sampling.logitBias.size === 0 ? routeOf(ensemble, prompt) : null;
+    const member = taken && answerers.get(taken.member);
+    return member ? { ...member, notFused: taken.reason } : null;
+  }
 
   return {
     models: () =>
@@ -38,10 +49,11 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
         contextLength,
       })),
     async *answer(question) {
-      const answerer = answerers.get(question.model);
-      if (answerer === undefined) throw unknownModel(question.model, [...answerers.keys()]);
+      const named = answerers.get(question.model);
+      if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
       const start = clock.monotonic();
       const createdAt = clock.now();
+      const answerer = (question.model === ENSEMBLE_ID && loneAnswerer(question)) || named;
       checkBias(question, answerer.vocabulary);
       const reading = answerer.open(question.prompt);
       try {
@@ -53,7 +65,7 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
           reading,
           tokenizer: answerer.vocabulary.tokenizer,
           stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
-          maxTokens: roomFor(question, promptTokens, answerer.contextLength),
+          maxTokens: roomFor(question, promptTokens, answerer),
           tally,
           random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
             .next,
@@ -65,7 +77,11 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
           yield step.value;
         }
         const { finishReason, completionTokens, text } = step.value;
-        const report = tally.report(question.requestId, reading.latenciesMs);
+        const report: AnswerReport = {
+          ...tally.report(question.requestId, reading.latenciesMs),
+          answeredBy: answerer.id,
+          ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
+        };
         await log.append({
           requestId: question.requestId,
           createdAt,
@@ -88,6 +104,9 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
 }
 
 interface Answerer {
+  readonly id: string;
+  /** Why it answers in the ensemble's place; absent where it was asked itself. */
+  readonly notFused?: string;
   open(prompt: Question["prompt"]): Reading;
   readonly members: readonly TalliedMember[];
   /** Whose tokens the answer is made of. */
@@ -99,6 +118,7 @@ interface Answerer {
 function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
   const { members, space } = ensemble;
   return {
+    id: ENSEMBLE_ID,
     open: (prompt) => createFusedReading(ensemble, prompt, clock),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
@@ -109,6 +129,7 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
 
 function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
   return {
+    id: member.info.id,
     open: (prompt) => createSingleReading(member, prompt, clock),
     members: [{ id: member.info.id, weight: 1 }],
     vocabulary: member,
@@ -118,15 +139,20 @@ function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
 }
 
 /** How many tokens the answer may have. @throws GatewayError context_length_exceeded */
-function roomFor(question: Question, promptTokens: number, contextLength: number): number {
+function roomFor(
+  question: Question,
+  promptTokens: number,
+  { id, notFused, contextLength }: Answerer,
+): number {
   // The document start takes one place; the last token drawn is never read.
   const room = contextLength - promptTokens;
   const asked = question.maxTokens;
   if (room < (asked ?? 1)) {
     const wish = asked === null ? "" : ` and max_tokens asks for ${asked} more`;
+    const reader = notFused === undefined ? id : `${id}, which answers this text alone,`;
     throw new GatewayError(
       "context_length_exceeded",
-      `${question.model} reads at most ${contextLength} tokens; the prompt has ${promptTokens}${wish}: shorten one of them`,
+      `${reader} reads at most ${contextLength} tokens; the prompt has ${promptTokens}${wish}: shorten one of them`,
       { param: question.prompt.kind === "chat" ? "messages" : "prompt" },
     );
   }

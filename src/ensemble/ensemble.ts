@@ -1,5 +1,6 @@
 import type { SharedSpace } from "../alignment/shared-space.ts";
 import type { Decoder, LanguageModel } from "../ports/language-model.ts";
+import type { Route } from "./route.ts";
 import type { TokenContinuations } from "./unfinished-token.ts";
 
 /** Members that share a space. The first is the anchor: the answer is made of its tokens. */
@@ -11,4 +12,6 @@ export interface Ensemble {
   readonly decoder: Decoder;
   /** How each member's tokens may go on (m); null for the anchor. */
   readonly continuations: readonly (TokenContinuations | null)[];
+  /** When one follower answers a plain text alone; none: always fused. */
+  readonly routes: readonly Route[];
 }

@@ -1,7 +1,10 @@
 /*
  * What the rows of an evaluation are called. A member alone, with its own head and vocabulary, has its id, and the
- * ensemble's answer `concord`.
+ * ensemble's answer `concord`: fused, but where it leaves a text to one member.
  */
+
+/** The fused answer to every text; a row of its own where the ensemble leaves some to one member. */
+export const ALWAYS_FUSED = "concord, always fused";
 
 /** Mean of the members' probabilities, token by token, each read through the shared space. */
 export const MEAN_OF_PROBABILITIES = "mean of probabilities";

@@ -6,8 +6,11 @@ import type { Prediction } from "./reading.ts";
 export interface Tally {
   /** One text token that came true under `prediction`; `bytes` is its length in UTF-8. */
   observe(prediction: Prediction, token: number, bytes: number): void;
-  report(requestId: string, latenciesMs: readonly number[]): AnswerReport;
+  report(requestId: string, latenciesMs: readonly number[]): TalliedReport;
 }
+
+/** A report but for who answered. */
+export type TalliedReport = Omit<AnswerReport, "answeredBy" | "notFused">;
 
 export interface TalliedMember {
   readonly id: string;

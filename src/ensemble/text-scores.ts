@@ -2,7 +2,7 @@ import type { Random } from "../linalg/random.ts";
 import { pairedBootstrap } from "../stats/paired-bootstrap.ts";
 import type { Interval } from "../stats/proportion.ts";
 import { RESAMPLES } from "./choice-report.ts";
-import type { DocumentScore } from "./evaluate-text.ts";
+import { addSums, sumNamed, type DocumentScore } from "./evaluate-text.ts";
 
 /** How well one way of predicting foresees all documents of a domain. */
 export interface TextScore {
@@ -32,6 +32,10 @@ export interface BestComparison {
   readonly difference: number;
   /** 95 %, by resampling documents; null where there are too few. */
   readonly interval: Interval | null;
+  /** Bits of the first over those of the second, 1 + difference / bits per byte of the second: below 1 the first is better. */
+  readonly ratio: number;
+  /** As `interval`, of the ratio. */
+  readonly ratioInterval: Interval | null;
 }
 
 /** Sums over the documents of each domain, in the domains' order. */
@@ -40,11 +44,8 @@ export function sumByDomain(documents: readonly DocumentScore[]): DomainScores[]
   return domains.map((domain) => {
     const own = documents.filter((document) => document.domain === domain);
     const bytes = own.reduce((sum, document) => sum + document.bytes, 0);
-    const scores = (own[0]?.sums ?? []).map(({ name, vocabulary }): TextScore => {
-      const sums = own.map((document) => sumOf(document, name));
-      const tokens = sums.reduce((sum, { tokens: count }) => sum + count, 0);
-      const nats = sums.reduce((sum, { nats: more }) => sum + more, 0);
-      return {
+    const scores = addSums(own.map(({ sums }) => sums)).map(
+      ({ name, vocabulary, tokens, nats }): TextScore => ({
         domain,
         name,
         vocabulary,
@@ -52,8 +53,8 @@ export function sumByDomain(documents: readonly DocumentScore[]): DomainScores[]
         bytes,
         nats,
         bitsPerByte: bytes > 0 ? nats / bytes / Math.LN2 : null,
-      };
-    });
+      }),
+    );
     return { domain, documents: own.length, bytes, scores };
   });
 }
@@ -68,30 +69,28 @@ export function compareWithBest(
   others: readonly string[],
   random: Random,
 ): BestComparison {
-  const natsOf = (of: string): number => total(documents.map((document) => sumOf(document, of).nats));
-  const [against] = others.toSorted((a, b) => natsOf(a) - natsOf(b));
+  const natsOf = (of: string): number[] => documents.map(({ sums }) => sumNamed(sums, of).nats);
+  const [against] = others.toSorted((a, b) => total(natsOf(a)) - total(natsOf(b)));
   if (against === undefined) throw new Error(`compareWithBest: nothing to compare ${name} with`);
-  const differences = documents.map(
-    (document) => (sumOf(document, name).nats - sumOf(document, against).nats) / Math.LN2,
-  );
+  const bits = natsOf(against).map((nats) => nats / Math.LN2);
+  const differences = natsOf(name).map((nats, i) => nats / Math.LN2 - (bits[i] ?? NaN));
   const bytes = documents.map((document) => document.bytes);
+  const resample = (sizes: readonly number[]): Interval | null =>
+    documents.length < FEWEST_DOCUMENTS
+      ? null
+      : pairedBootstrap(differences, sizes, { random, resamples: RESAMPLES });
+  const interval = resample(bytes);
+  const relative = resample(bits);
   return {
     name,
     against,
     difference: total(differences) / total(bytes),
-    interval:
-      documents.length < FEWEST_DOCUMENTS
-        ? null
-        : pairedBootstrap(differences, bytes, { random, resamples: RESAMPLES }),
+    interval,
+    ratio: 1 + total(differences) / total(bits),
+    ratioInterval: relative && { low: 1 + relative.low, high: 1 + relative.high },
   };
 }
 
 function total(values: readonly number[]): number {
   return values.reduce((all, value) => all + value, 0);
-}
-
-function sumOf(document: DocumentScore, name: string): { tokens: number; nats: number } {
-  const found = document.sums.find((candidate) => candidate.name === name);
-  if (found === undefined) throw new Error(`a document of ${document.domain} was not scored by ${name}`);
-  return found;
 }

@@ -5,6 +5,8 @@ export function concordReport(report: AnswerReport) {
   const { agreement } = report;
   return {
     request_id: report.requestId,
+    answered_by: report.answeredBy,
+    ...(report.notFused === undefined ? {} : { not_fused: report.notFused }),
     agreement: {
       positions: agreement.positions,
       js_divergence: agreement.jsDivergence,

@@ -122,6 +122,10 @@ export interface MemberReport {
 
 export interface AnswerReport {
   readonly requestId: string;
+  /** In whose vocabulary and by whom: the ensemble's name, or one member's. */
+  readonly answeredBy: string;
+  /** Why one member alone answered what the ensemble was asked; absent otherwise. */
+  readonly notFused?: string;
   readonly agreement: Agreement;
   readonly members: readonly MemberReport[];
   /** Bits per byte of the scored text under the answering distribution. */

@@ -41,6 +41,13 @@ export function describeAgreementLog(name: string, open: () => Promise<Agreement
       expect(await log.find(record.requestId)).toStrictEqual(record);
     });
 
+    test("who answered in the ensemble's place, and why, is found as it was written", async () => {
+      const record = createLogRecord({ members: 2, notFused: "the anchor needs 2.00 times the tokens" });
+      expect(record).toMatchObject({ model: "concord", report: { answeredBy: "member-1" } });
+      await append(record);
+      expect(await log.find(record.requestId)).toStrictEqual(record);
+    });
+
     test("forty members keep their order", async () => {
       const record = createLogRecord({ members: 40 });
       await append(record);

@@ -3,13 +3,15 @@ import type { Agreement } from "../../src/ports/engine.ts";
 
 export interface LogRecordOptions extends Partial<Omit<LogRecord, "report">> {
   readonly agreement?: Partial<Agreement>;
+  /** Why the second member alone answered. */
+  readonly notFused?: string;
   /** How many members answered. */
   readonly members?: number;
 }
 
 /** A record of two members whose numbers need all 53 bits, so that a rounded column shows. */
 export function createLogRecord(options: LogRecordOptions = {}): LogRecord {
-  const { agreement, members = 2, ...fields } = options;
+  const { agreement, members = 2, notFused, ...fields } = options;
   const requestId = fields.requestId ?? "chatcmpl-1";
   return {
     requestId,
@@ -25,6 +27,8 @@ export function createLogRecord(options: LogRecordOptions = {}): LogRecord {
     ...fields,
     report: {
       requestId,
+      answeredBy: fields.model ?? "concord",
+      ...(notFused === undefined ? {} : { answeredBy: "member-1", notFused }),
       agreement: {
         positions: 64,
         jsDivergence: Math.LN2 / 3,

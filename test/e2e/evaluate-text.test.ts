@@ -2,6 +2,8 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { SHIPPED_SPACE } from "../../adapters/node/open-ensemble.ts";
+import { readSpace } from "../../adapters/node/space-file.ts";
 import { createHome, runConcord } from "./running-gateway.ts";
 
 const MEMBERS = ["smollm2-135m-instruct", "gemma-3-270m"];
@@ -43,6 +45,7 @@ afterAll(() => home?.remove());
 describe("`concord evaluate text` with both members", () => {
   it("scores chats and code by domain, of a chat the answers", async () => {
     const run = await runConcord(home.home, ["evaluate", "text", file, "--json"]);
+    const { routes } = (await readSpace(SHIPPED_SPACE)).record;
     const [chat, code, ...others] = reportSchema.parse(JSON.parse(run.stdout));
     expect(others).toEqual([]);
     const answers = ["The capital of France is Paris.", "Apple.", "Pear — or a café's plum."];
@@ -57,6 +60,7 @@ describe("`concord evaluate text` with both members", () => {
         ...MEMBERS,
         ...MEMBERS.map((id) => `${id} through the shared space`),
         "mean of probabilities",
+        ...(routes.length > 0 ? ["concord, always fused"] : []),
         "concord",
       ]);
       for (const { bitsPerByte } of report?.scores ?? []) expect(bitsPerByte).toBeLessThan(4);

@@ -21,6 +21,7 @@ const record: SpaceRecord = {
     choosePositions: 0,
     reportDocuments: 0,
   },
+  routes: [],
   explainedVariance: 1,
   heldOut: [],
 };

@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { createEngine } from "../../src/ensemble/engine.ts";
 import type { AgreementLog, LogRecord } from "../../src/ports/agreement-log.ts";
 import { systemClock } from "../../src/ports/clock.ts";
-import type { AnswerEvent, Question } from "../../src/ports/engine.ts";
+import { plainSampling, type AnswerEvent, type AnswerReport, type Question } from "../../src/ports/engine.ts";
+import { createMergingTokenizer } from "../merging-tokenizer.ts";
 import { createScriptedEnsemble } from "../scripted-ensemble.ts";
+import { createScriptedMember } from "../scripted-member.ts";
 
 /** Keeps records; `failing` refuses them. */
 function createMemoryLog(failing = false): AgreementLog & { readonly records: LogRecord[] } {
@@ -41,15 +43,32 @@ const question: Question = {
   echo: false,
 };
 
-function open({ keepText = false, failing = false } = {}) {
+function open({ keepText = false, failing = false, ensemble = createScriptedEnsemble() } = {}) {
   const log = createMemoryLog(failing);
-  const engine = createEngine({ ensemble: createScriptedEnsemble(), log, clock: systemClock, keepText });
+  const engine = createEngine({ ensemble, log, clock: systemClock, keepText });
   const answer = async (changes: Partial<Question> = {}): Promise<AnswerEvent[]> => {
     const events: AnswerEvent[] = [];
     for await (const event of engine.answer({ ...question, ...changes })) events.push(event);
     return events;
   };
   return { engine, log, answer };
+}
+
+/** Like `open`, but the second member has whole words of some German as tokens and answers such texts alone. */
+function openRouted() {
+  const scripted = createScriptedEnsemble();
+  const follower = createScriptedMember({
+    id: "second",
+    seed: 2,
+    tokenizer: createMergingTokenizer([" langer", " Satz"]),
+  });
+  return open({
+    ensemble: {
+      ...scripted,
+      members: [scripted.members[0], follower],
+      routes: [{ member: "second", ratio: 1.5 }],
+    },
+  });
 }
 
 async function tell(seed: number): Promise<string> {
@@ -186,5 +205,66 @@ describe("engine", () => {
     };
     await expect(abortAfterTwo()).rejects.toMatchObject({ code: "cancelled" });
     expect(log.records).toEqual([]);
+  });
+});
+
+function reportOf(events: readonly AnswerEvent[]): AnswerReport | undefined {
+  const end = events.at(-1);
+  return end?.type === "end" ? end.report : undefined;
+}
+
+describe("a text that the ensemble leaves to a member", () => {
+  const text = " langer Satz".repeat(4);
+  const left: Partial<Question> = {
+    prompt: { kind: "text", text },
+    sampling: { ...plainSampling, seed: 1 },
+  };
+  const reason = /^first needs 3\.50 times the tokens that second needs for this text .*; from 1\.50 on/;
+
+  it("is answered as a request for that member is, and says so, in the log too", async () => {
+    const { log, answer } = openRouted();
+    const byEnsemble = await answer({ ...left, echo: true });
+    const byMember = await answer({ ...left, echo: true, model: "second" });
+    expect(byEnsemble.slice(0, -1)).toEqual(byMember.slice(0, -1));
+    const [prompt] = byEnsemble;
+    expect(prompt?.type === "prompt" && prompt.tokens.map(({ token }) => token)).toEqual([
+      258, 259, 258, 259, 258, 259, 258, 259,
+    ]);
+    expect(byEnsemble.at(-1)).toMatchObject({
+      usage: { promptTokens: 8, completionTokens: 5 },
+      report: {
+        answeredBy: "second",
+        notFused: expect.stringMatching(reason),
+        agreement: { positions: 0, jsDivergence: null, top1Agreement: null, stateDistance: null },
+        members: [{ id: "second", weight: 1 }],
+      },
+    });
+    expect(reportOf(byMember)).toMatchObject({ answeredBy: "second" });
+    expect(reportOf(byMember)).not.toHaveProperty("notFused");
+    expect(log.records[0]).toMatchObject({
+      model: "concord",
+      promptTokens: 8,
+      report: { answeredBy: "second", notFused: expect.stringMatching(reason) },
+    });
+  });
+
+  it.each<[string, Partial<Question>]>([
+    ["as a chat", { prompt: { kind: "chat", messages: [{ role: "user", content: text }] } }],
+    ["as token ids", { prompt: { kind: "tokens", tokens: [...new TextEncoder().encode(text)] } }],
+    ["with biases, whose ids are the anchor's", { sampling: question.sampling }],
+    ["in words that both cut alike", { prompt: { kind: "text", text: "to be or not to be" } }],
+  ])("is fused %s", async (_, changes) => {
+    const report = reportOf(await openRouted().answer({ ...left, ...changes }));
+    expect(report).toMatchObject({ answeredBy: "concord", members: [{ id: "first" }, { id: "second" }] });
+    expect(report).not.toHaveProperty("notFused");
+  });
+
+  it("is measured by that member's context and tokens", async () => {
+    const { answer } = openRouted();
+    await expect(answer({ ...left, maxTokens: 2041 })).rejects.toThrow(
+      "second, which answers this text alone, reads at most 2048 tokens; the prompt has 8 and max_tokens asks for 2041 more",
+    );
+    const many: Question["prompt"] = { kind: "text", text: " langer Satz".repeat(300) };
+    expect((await answer({ ...left, prompt: many })).at(-1)).toMatchObject({ usage: { promptTokens: 600 } });
   });
 });

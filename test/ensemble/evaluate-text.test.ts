@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { CorpusDocument, Passage } from "../../src/ensemble/corpus.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
-import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
+import { scoreDocument, type DocumentScore, type TokenSum } from "../../src/ensemble/evaluate-text.ts";
 import { chooseExactWeights, createExactBaselines } from "../../src/ensemble/exact-baselines.ts";
 import { createFusedReading } from "../../src/ensemble/fused-reading.ts";
-import { EXACT_MEAN, EXACT_POOL, MEAN_OF_PROBABILITIES } from "../../src/ensemble/row-names.ts";
+import { ALWAYS_FUSED, EXACT_MEAN, EXACT_POOL, MEAN_OF_PROBABILITIES } from "../../src/ensemble/row-names.ts";
 import { createSingleReading } from "../../src/ensemble/single-reading.ts";
 import { compareWithBest, sumByDomain } from "../../src/ensemble/text-scores.ts";
 import type { Reading } from "../../src/ensemble/reading.ts";
@@ -29,8 +29,12 @@ function text(of: string): Passage {
   return { kind: "text", text: of };
 }
 
-function natsOf({ sums }: DocumentScore, name: string): number {
-  return sums.find((sum) => sum.name === name)?.nats ?? NaN;
+function rowOf({ sums }: DocumentScore, name: string): TokenSum | undefined {
+  return sums.find((sum) => sum.name === name);
+}
+
+function natsOf(score: DocumentScore, name: string): number {
+  return rowOf(score, name)?.nats ?? NaN;
 }
 
 /** −log p of an answer that is given token by token, as a generation would. */
@@ -106,6 +110,69 @@ describe("the score of a document", () => {
     const tokens = score.sums[0]?.tokens ?? 0;
     expect(through).toHaveLength(2);
     expect(natsOf(score, MEAN_OF_PROBABILITIES)).toBeLessThan(Math.min(...through) + tokens * Math.LN2);
+  });
+});
+
+describe("the score of a document under an ensemble with routes", () => {
+  const follower = createScriptedMember({
+    id: "second",
+    seed: 2,
+    tokenizer: createMergingTokenizer([" langer", " Satz"]),
+  });
+  const routes = [{ member: "second", ratio: 1.5 }];
+  const always: Ensemble = { ...ensemble, members: [ensemble.members[0], follower] };
+  const routed = { ...plain, ensemble: { ...always, routes } };
+  const german = text(" langer Satz".repeat(4));
+  const english = text("to be or not to be");
+
+  it("is the member's for a text that is left to it, and one bit for saying so", async () => {
+    const score = await scoreDocument(documentOf(german), routed);
+    const alone = rowOf(score, "second");
+    expect(alone).toMatchObject({ vocabulary: "second", tokens: 8 });
+    expect(rowOf(score, "concord")).toEqual({
+      name: "concord",
+      vocabulary: "second",
+      tokens: 8,
+      nats: (alone?.nats ?? NaN) + Math.LN2,
+    });
+    const fused = await scoreDocument(documentOf(german), { ...plain, ensemble: always });
+    expect(natsOf(score, ALWAYS_FUSED)).toBe(natsOf(fused, "concord"));
+  });
+
+  it("is the fused answer's for any other text and one bit, and for a chat nothing more", async () => {
+    for (const [passage, bit] of [
+      [english, Math.LN2],
+      [{ ...chat, answer: " langer Satz".repeat(4) }, 0],
+    ] as const) {
+      const score = await scoreDocument(documentOf(passage), routed);
+      const fused = await scoreDocument(documentOf(passage), { ...plain, ensemble: always });
+      expect(natsOf(score, "concord")).toBe(natsOf(fused, "concord") + bit);
+      expect(natsOf(score, ALWAYS_FUSED)).toBe(natsOf(fused, "concord"));
+      expect(rowOf(score, "concord")?.vocabulary).toBe("first");
+    }
+  });
+
+  it("has rows in the same order for all documents, the ensemble's last", async () => {
+    const scores = [
+      await scoreDocument(documentOf(german), routed),
+      await scoreDocument(documentOf(english), routed),
+    ];
+    const names = scores.map(({ sums }) => sums.map(({ name }) => name));
+    expect(names[0]).toEqual(names[1]);
+    expect(names[0]?.slice(-2)).toEqual([ALWAYS_FUSED, "concord"]);
+    const [domain] = sumByDomain(scores);
+    expect(domain?.scores.at(-1)).toMatchObject({ name: "concord", vocabulary: "second, first" });
+  });
+
+  it("is decided on a whole text, however many windows it is read in", async () => {
+    const members = [
+      createScriptedMember({ id: "first", seed: 1, contextLength: 30 }),
+      createScriptedMember({ id: "second", seed: 2, contextLength: 30, tokenizer: follower.tokenizer }),
+    ] as const;
+    const short = { ...plain, ensemble: { ...routed.ensemble, members } };
+    const mixed = text(`${" langer Satz".repeat(12)}\nto be or not to be`);
+    const score = await scoreDocument(documentOf(mixed), short);
+    expect(natsOf(score, "concord")).toBe(natsOf(score, "second") + Math.LN2);
   });
 });
 
@@ -237,13 +304,21 @@ describe("scores by domain", () => {
     const prose = scores.slice(0, 20);
     const compared = compareWithBest(prose, "a", ["a", "b"], createRandom(1));
     expect(compared).toMatchObject({ against: "a", difference: 0, interval: { low: 0, high: 0 } });
+    expect(compared).toMatchObject({ ratio: 1, ratioInterval: { low: 1, high: 1 } });
     const worse = compareWithBest(prose, "b", ["a"], createRandom(1));
     expect(worse.difference).toBeGreaterThan(worse.interval?.low ?? NaN);
     expect(worse.difference).toBeLessThan(worse.interval?.high ?? NaN);
     expect(worse.interval?.low).toBeGreaterThan(0.3);
+    // Between 1.5 bits over the largest of the others, 1.19, and over the smallest, 1.
+    expect(worse.ratio).toBeCloseTo(1 + worse.difference / (1.5 - worse.difference), 10);
+    expect(worse.ratio).toBeGreaterThan(worse.ratioInterval?.low ?? NaN);
+    expect(worse.ratio).toBeLessThan(worse.ratioInterval?.high ?? NaN);
+    expect(worse.ratioInterval?.low).toBeGreaterThan(1.5 / 1.19);
+    expect(worse.ratioInterval?.high).toBeLessThan(1.5);
     expect(compareWithBest(scores.slice(20), "a", ["b"], createRandom(1))).toMatchObject({
       against: "b",
       interval: null,
+      ratioInterval: null,
     });
   });
 });

@@ -119,6 +119,7 @@ describe("a space fitted for three members of different widths", () => {
         decode: (states) => multiply(states, decoder, dimension),
       },
       continuations: [null, null, null],
+      routes: [],
     };
   }
 

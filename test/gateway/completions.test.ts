@@ -20,6 +20,24 @@ describe("a whole completion", () => {
     });
   });
 
+  test("says who answered in the ensemble's place, and why", async () => {
+    const notFused = "the anchor needs 2.00 times the tokens";
+    const engine = createScriptedEngine(function* (question) {
+      const end = ending(question);
+      if (end.type === "end")
+        yield { ...end, report: { ...end.report, answeredBy: "gemma-3-270m", notFused } };
+    });
+    const whole = JSON.parse((await post(testGateway({ engine }), path, ask)).text);
+    expect(whole.model).toBe("concord");
+    expect(whole.concord).toMatchObject({ answered_by: "gemma-3-270m", not_fused: notFused });
+    const streamed = eventsOf((await post(testGateway({ engine }), path, { ...ask, stream: true })).text);
+    expect(streamed).toContainEqual(
+      expect.objectContaining({
+        concord: expect.objectContaining({ answered_by: "gemma-3-270m", not_fused: notFused }),
+      }),
+    );
+  });
+
   test("with echo begins with the prompt, whose tokens are scored too", async () => {
     const answer = await post(testGateway(), path, { ...ask, echo: true, logprobs: 2 });
     expect(JSON.parse(answer.text).choices).toEqual([

@@ -136,6 +136,13 @@ test("show has the members, the agreement, and text that was kept, without its e
   expect(output).toContain("Because.");
 });
 
+test("an answer that was not fused has the member that gave it, and why", async () => {
+  await fill(createLogRecord({ requestId: "cmpl-left", notFused: "twice the tokens" }));
+  expect(await concord([])).toContain("concord → member-1");
+  const output = await concord(["show", "cmpl-left"]);
+  expect(output).toContain("concord → member-1, chat.completions\nNot fused: twice the tokens\n");
+});
+
 test("an unknown request is a failure that says where to look", async () => {
   await fill(mild);
   await expect(concord(["show", "chatcmpl-other"])).rejects.toThrow(

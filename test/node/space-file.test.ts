@@ -6,6 +6,7 @@ import { SHIPPED_SPACE } from "../../adapters/node/open-ensemble.ts";
 import { modelManifest } from "../../adapters/node/models/manifest.ts";
 import { MEMBER_IDS } from "../../adapters/node/open-members.ts";
 import { asStored, checkMembers, readSpace, writeSpace } from "../../adapters/node/space-file.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/weights/safetensors.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
 
 let folder: string;
@@ -52,6 +53,22 @@ describe("a map's file", () => {
     expect(again.record).toEqual(record);
     expect(again.space.members[1]?.factor).toEqual(space.members[1]?.factor);
     expect(asStored(space, record).members[0]?.projection).toEqual(space.members[0]?.projection);
+  });
+
+  it("keeps its routes, has none where it is older, and is refused with one to the anchor", async () => {
+    const { space, record } = await readSpace(SHIPPED_SPACE);
+    const path = join(folder, "map.safetensors");
+    const routes = [{ member: MEMBER_IDS[1], ratio: 1.25 }];
+    await writeSpace(path, space, { ...record, routes });
+    expect((await readSpace(path)).record.routes).toEqual(routes);
+
+    const { tensors, metadata } = decodeSafetensors(await readFile(path));
+    const { routes: _, ...older } = JSON.parse(metadata.get("concord") ?? "");
+    await writeFile(path, encodeSafetensors(tensors, new Map([["concord", JSON.stringify(older)]])));
+    expect((await readSpace(path)).record.routes).toEqual([]);
+
+    await writeSpace(path, space, { ...record, routes: [{ member: MEMBER_IDS[0], ratio: 1.25 }] });
+    await expect(readSpace(path)).rejects.toThrow(/expected routes to followers alone/);
   });
 
   it("is refused when it is cut, of another version, or something else", async () => {

@@ -74,6 +74,16 @@ test("a folder in the file's place is refused by its name", () => {
   expect(() => openDatabase(folder)).toThrow(`agreement log: cannot open ${folder}: `);
 });
 
+test("an answer logged before it was kept who answered was answered by the model that was asked", async () => {
+  const database = openDatabase(":memory:");
+  const log = createSqliteAgreementLog(database);
+  const record = createLogRecord();
+  await log.append(record);
+  database.prepare("update requests set answered_by = null").run();
+  expect(await log.find(record.requestId)).toStrictEqual(record);
+  await log.close();
+});
+
 test("text is kept only of records that have it", async () => {
   const database = openDatabase(":memory:");
   const log = createSqliteAgreementLog(database);

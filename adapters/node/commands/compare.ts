@@ -206,7 +206,7 @@ function signed(value: number): string {
 const HELP = `
 Names:
   concord  the ensemble: on choices the decision learned from the items of split "fit" and "choose", or without those
-           the fused log-probability; on texts the fused answer
+           the fused log-probability; on texts its answer, fused or left to one member
   mean     mean of the members' probabilities, token by token, in the shared space
   vote     majority of the members alone, by the clearer decision where they tie; closed choices only
   ${MEMBER_IDS.join(", ")}: a member alone

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import pc from "picocolors";
 import type { CorpusSplit } from "../../../src/ensemble/corpus.ts";
+import type { Interval } from "../../../src/stats/proportion.ts";
 import { evaluateDocuments, selectDocuments, type DomainReport } from "../evaluate-files.ts";
 import { openEnsemble } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
@@ -61,15 +62,18 @@ export function registerEvaluateTextCommand(evaluate: Command): void {
 }
 
 function reportLines({ domain, documents, bytes, scores, comparison }: DomainReport): string[] {
-  const { against, difference, interval } = comparison;
-  const range =
-    interval === null ? "" : `, 95 % interval ${signed(interval.low)} to ${signed(interval.high)}`;
+  const { against, difference, interval, ratio, ratioInterval } = comparison;
   return [
     `${pc.bold(domain)} ${pc.dim(`${documents} ${documents === 1 ? "document" : "documents"}, ${bytes} bytes`)}`,
     ...scoreLines(scores, process.stdout.columns ?? Infinity),
-    `concord − ${against}, the best member: ${signed(difference)} bits/byte${range}`,
+    `concord − ${against}, the best member: ${signed(difference)} bits/byte${range(interval, signed)}`,
+    `concord / ${against}: ${ratio.toFixed(4)}${range(ratioInterval, (value) => value.toFixed(4))}`,
     "",
   ];
+}
+
+function range(interval: Interval | null, written: (value: number) => string): string {
+  return interval === null ? "" : `, 95 % interval ${written(interval.low)} to ${written(interval.high)}`;
 }
 
 function signed(value: number): string {

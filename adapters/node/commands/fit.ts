@@ -77,11 +77,15 @@ export function registerFitCommand(program: Command): void {
 }
 
 function summary({ record }: FitOutcome, output: string): string[] {
-  const { corpus, members, dimension, heldOut } = record;
+  const { corpus, members, dimension, heldOut, routes } = record;
   const weights = members.map(({ id, weight }) => `${id} ${weight.toFixed(3)}`).join(", ");
   return [
     `${corpus.fitTokens} tokens of ${corpus.fitDocuments} documents → a space of ${dimension} dimensions`,
     `weights, chosen on ${corpus.chooseDocuments} other documents: ${weights}`,
+    ...routes.map(
+      ({ member, ratio }) =>
+        `${member} answers a text alone where the anchor needs ${ratio.toFixed(2)} times its tokens`,
+    ),
     `on ${corpus.reportDocuments} documents that neither has seen:`,
     ...scoreLines(heldOut, process.stdout.columns ?? Infinity),
     pc.dim(output),

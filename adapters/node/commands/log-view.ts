@@ -20,7 +20,7 @@ const requestColumns: readonly Column<LogRecord>[] = [
   },
   { title: "TIME (UTC)", align: "left", expendable: 2, cell: ({ createdAt }) => minute(createdAt) },
   { title: "REQUEST", align: "left", expendable: 0, cell: ({ requestId }) => printable(requestId) },
-  { title: "MODEL", align: "left", expendable: 4, cell: ({ model }) => printable(model) },
+  { title: "MODEL", align: "left", expendable: 4, cell: (record) => printable(modelOf(record)) },
   { title: "TOKENS", align: "right", expendable: 5, cell: (record) => String(record.completionTokens) },
   { title: "LATENCY", align: "right", expendable: 6, cell: ({ latencyMs }) => milliseconds(latencyMs) },
 ];
@@ -42,13 +42,14 @@ export function requestLines(records: readonly LogRecord[], width: number, color
 
 /** Everything the log has of one request. */
 export function recordLines(record: LogRecord, width: number, colors: Colors): string[] {
-  const { agreement, members, bitsPerByte, entropy } = record.report;
+  const { agreement, members, bitsPerByte, entropy, notFused } = record.report;
   const [titles = "", ...memberRows] = tableLines(memberColumns, members, width);
   const first =
     record.firstTokenMs === null ? "" : `, the first token after ${milliseconds(record.firstTokenMs)}`;
   return [
     colors.bold(printable(record.requestId)),
-    `${minute(record.createdAt)} UTC, ${printable(record.model)}, ${record.endpoint}`,
+    `${minute(record.createdAt)} UTC, ${printable(modelOf(record))}, ${record.endpoint}`,
+    ...(notFused === undefined ? [] : [`Not fused: ${printable(notFused)}`]),
     `${record.promptTokens} tokens read, ${record.completionTokens} written, finish reason ${record.finishReason}`,
     `${milliseconds(record.latencyMs)}${first}`,
     "",
@@ -79,6 +80,11 @@ export function recordLines(record: LogRecord, width: number, colors: Colors): s
           printable(record.text.answer),
         ]),
   ];
+}
+
+/** The model that was asked, and the member that answered for it if one did. */
+function modelOf({ model, report }: LogRecord): string {
+  return report.answeredBy === model ? model : `${model} → ${report.answeredBy}`;
 }
 
 /** Text from outside may hold escape sequences that a terminal obeys: without control characters but line ends and tabs. */
