@@ -1,16 +1,20 @@
+import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { TappedStates } from "../../src/ensemble/collect-states.ts";
-import { splitCorpus, takeTokens, type CorpusSplit } from "../../src/ensemble/corpus.ts";
+import { splitCorpus, takeTokens, type CorpusDocument, type CorpusSplit } from "../../src/ensemble/corpus.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
 import { fitRoutes, textsOfEachDomain } from "../../src/ensemble/fit-routes.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
-import { sumByDomain } from "../../src/ensemble/text-scores.ts";
+import { routeOf, type Route } from "../../src/ensemble/route.ts";
+import { sumByDomain, type TextScore } from "../../src/ensemble/text-scores.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
+import type { Progress } from "../../src/ports/progress.ts";
 import { readCorpus } from "./corpus-files.ts";
 import { createOnnxDistillation } from "./onnx-distillation.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { joinMembers } from "./open-ensemble.ts";
-import { openMembers, type OpenOptions } from "./open-members.ts";
+import { openMembers, type OpenMembers, type OpenOptions } from "./open-members.ts";
 import { asStored, SPACE_VERSION, writeSpace, type SpaceRecord } from "./space-file.ts";
 
 export interface FitRequest extends OpenOptions {
@@ -74,7 +78,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       clock: systemClock,
       progress,
     });
-    const record: SpaceRecord = {
+    const record = (space: SharedSpace, routes: readonly Route[]): SpaceRecord => ({
       version: SPACE_VERSION,
       dimension,
       seed,
@@ -83,8 +87,8 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         id,
         weightsHash,
         width,
-        weight: fit.space.members[m]?.weight ?? 0,
-        gates: fit.space.members[m]?.gates,
+        weight: space.members[m]?.weight ?? 0,
+        gates: space.members[m]?.gates,
       })),
       corpus: {
         name: corpus.name,
@@ -96,36 +100,73 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         choosePositions: fit.choosePositions,
         reportDocuments: split.report.length,
       },
-      routes: [],
+      routes: [...routes],
       explainedVariance: fit.explainedVariance,
       heldOut: [],
-    };
-    const joined = await joinMembers(opened, { space: asStored(fit.space, record), routes: [] }, request);
-    try {
-      const routes = await fitRoutes({
-        ensemble: joined.ensemble,
+    });
+    const draft = asStored(fit.space, record(fit.space, []));
+    const routes = await withEnsemble(opened, { space: draft, routes: [] }, request, (ensemble) =>
+      fitRoutes({
+        ensemble,
         documents: textsOfEachDomain(whole.choose, ROUTE_TOKENS, tokenizer, seed),
         clock: systemClock,
         progress,
-      });
-      record.routes.push(...routes);
-      const options = { ensemble: { ...joined.ensemble, routes }, clock: systemClock, exact: null };
-      const scores: DocumentScore[] = [];
-      progress.stage("scoring what was held back", split.report.length, "steps");
-      for (const document of split.report) {
-        scores.push(await scoreDocument(document, options));
-        progress.update(scores.length);
-      }
-      progress.finish();
-      record.heldOut.push(...sumByDomain(scores).flatMap((domain) => domain.scores));
-    } finally {
-      await joined.close();
-    }
-    await writeSpace(output, fit.space, record);
-    return { record, members, taps: fit.taps };
+      }),
+    );
+    const space =
+      routes.length === 0 ? fit.space : await fit.chooseOn(fusedDocuments(split.choose, opened, routes));
+    const stored = record(space, routes);
+    const heldOut = await withEnsemble(
+      opened,
+      { space: asStored(space, stored), routes },
+      request,
+      (ensemble) => scoreHeldOut(ensemble, split.report, progress),
+    );
+    await writeSpace(output, space, { ...stored, heldOut });
+    return { record: { ...stored, heldOut }, members, taps: fit.taps };
   } finally {
     await opened.close();
   }
+}
+
+/** Documents with something that is not left to one member. */
+function fusedDocuments(
+  documents: readonly CorpusDocument[],
+  { members }: OpenMembers,
+  routes: readonly Route[],
+): CorpusDocument[] {
+  const [anchor, ...followers] = members;
+  const routed = { members: [anchor.model, ...followers.map(({ model }) => model)] as const, routes };
+  return documents.filter(({ passages }) => passages.some((passage) => routeOf(routed, passage) === null));
+}
+
+async function withEnsemble<T>(
+  opened: OpenMembers,
+  fitted: Parameters<typeof joinMembers>[1],
+  request: FitRequest,
+  use: (ensemble: Ensemble) => Promise<T>,
+): Promise<T> {
+  const joined = await joinMembers(opened, fitted, request);
+  try {
+    return await use(joined.ensemble);
+  } finally {
+    await joined.close();
+  }
+}
+
+async function scoreHeldOut(
+  ensemble: Ensemble,
+  documents: readonly CorpusDocument[],
+  progress: Progress,
+): Promise<TextScore[]> {
+  const scores: DocumentScore[] = [];
+  progress.stage("scoring what was held back", documents.length, "steps");
+  for (const document of documents) {
+    scores.push(await scoreDocument(document, { ensemble, clock: systemClock, exact: null }));
+    progress.update(scores.length);
+  }
+  progress.finish();
+  return sumByDomain(scores).flatMap((domain) => domain.scores);
 }
 
 /** Every third layer and the ends. */

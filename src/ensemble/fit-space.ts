@@ -7,9 +7,9 @@ import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
 import type { Moments } from "../stats/moments.ts";
 import { anchorRows, type AnchorRows, type FitMember } from "./anchor-rows.ts";
-import { chooseWeights, readPositions } from "./choose-weights.ts";
+import { chooseWeights, readPositions, type ChosenPosition } from "./choose-weights.ts";
 import { collectStates, type TappedStates } from "./collect-states.ts";
-import type { CorpusSplit } from "./corpus.ts";
+import type { CorpusDocument, CorpusSplit } from "./corpus.ts";
 import { collectExamples } from "./distillation-examples.ts";
 import { partialShares } from "./partial-shares.ts";
 import { refineSpace } from "./refine-space.ts";
@@ -55,6 +55,8 @@ export interface Fit {
   /** Share of the weighted logit variance that k dimensions carry. */
   readonly explainedVariance: number;
   readonly taps: readonly TappedStates[];
+  /** The space with its weights chosen anew on fewer of the choose documents: those that are fused. */
+  chooseOn(documents: readonly CorpusDocument[]): Promise<SharedSpace>;
 }
 
 /**
@@ -102,32 +104,26 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     ),
     tables.map((table) => partialShares(table, collected.tokenCounts)),
   );
-  const documents = await readPositions({ members: models, documents: corpus.choose, clock, progress });
-  const choose = async (space: SharedSpace): Promise<SharedSpace> => {
+  const choose = async (space: SharedSpace, positions: readonly ChosenPosition[]): Promise<SharedSpace> => {
     const rows = tables.map((table) => table.rows);
     const decoder = await decoderMatrix(space, rows, multiply);
     const special = [...models[0].tokenizer.specialTokens];
     const continuations = members.map((member) => member.continuations);
-    return chooseWeights({
-      space,
-      tables,
-      decoder,
-      positions: documents,
-      continuations,
-      special,
-      multiply,
-      progress,
-    });
+    return chooseWeights({ space, tables, decoder, positions, continuations, special, multiply, progress });
   };
-  const closed = await choose(draft);
+  const positions = await readPositions({ members: models, documents: corpus.choose, clock, progress });
+  const closed = await choose(draft, positions);
   const refined = options.refinement && (await refine(options, models, closed, tables, collected.moments));
+  const space = refined === null ? closed : await choose(refined.space, positions);
   return {
-    space: refined === null ? closed : await choose(refined.space),
+    space,
     fitTokens: collected.tokens,
     refinedPositions: refined?.positions ?? 0,
-    choosePositions: documents.length,
+    choosePositions: positions.length,
     explainedVariance: explainedVariance(svd)[dimension - 1] ?? 1,
     taps: collected.taps,
+    chooseOn: async (documents) =>
+      choose(space, await readPositions({ members: models, documents, clock, progress })),
   };
 }
 
