@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../ports/tokenizer.ts";
+import { expNonPositive } from "../stats/exponential.ts";
 import { mapVocabulary } from "./vocabulary-map.ts";
 
 /** Probabilities of some of the anchor's tokens, most likely first. */
@@ -76,9 +77,10 @@ export function marginalise(logits: Float32Array, map: MarginalMap, anchor: Floa
   const floor = largest - NEGLIGIBLE_NATS;
   let total = 0;
   for (let t = 0; t < logits.length; t++) {
+    if (logits[t]! < floor) continue;
     const token = first[t]!;
-    if (token < 0 || logits[t]! < floor) continue;
-    const mass = Math.exp(logits[t]! - largest);
+    if (token < 0) continue;
+    const mass = expNonPositive(logits[t]! - largest);
     probabilities[token]! += mass;
     total += mass;
   }
@@ -95,9 +97,9 @@ function divide(probabilities: Float32Array, group: Int32Array, anchor: Float32A
   let largest = -Infinity;
   for (const token of group) largest = Math.max(largest, anchor[token]!);
   let total = 0;
-  for (const token of group) total += Math.exp(anchor[token]! - largest);
+  for (const token of group) total += expNonPositive(anchor[token]! - largest);
   for (const token of group) {
-    probabilities[token] = (together * Math.exp(anchor[token]! - largest)) / total;
+    probabilities[token] = (together * expNonPositive(anchor[token]! - largest)) / total;
   }
 }
 
