@@ -1,12 +1,8 @@
 import { fitStandardisation, standardise, type Standardisation } from "../alignment/cka.ts";
 import { fitOptionSpace, projectOptions, type OptionSpace } from "../alignment/option-space.ts";
 import { type Matrix, sideBySide } from "../linalg/matrix.ts";
-import {
-  choiceLogLoss,
-  choiceScores,
-  fitConditionalLogit,
-  type ChoiceSets,
-} from "../stats/conditional-logit.ts";
+import { multiplyVector } from "../linalg/product.ts";
+import { choiceLogLoss, fitConditionalLogit, type ChoiceSets } from "../stats/conditional-logit.ts";
 import { optionFeatures, type OptionFeatures } from "./choice-features.ts";
 import type { LearnedHeads, ScoredItem } from "./choice-ways.ts";
 
@@ -28,17 +24,17 @@ export interface HeadForm {
   readonly stateRidge: number | null;
 }
 
-/** k: directions of the option space. More of them decide no better on any set that was tried. */
-const DIMENSION = 256;
+/** k: directions of the option space. Half of them decide a little worse, and all of two members' cost much more. */
+const DIMENSION = 512;
 const LOGPROB_RIDGES = [0.1, 1, 10, 100];
-const STATE_RIDGES = [0.03, 0.1, 0.3, 1, 3, 10];
+const STATE_RIDGES = [0.03, 0.1, 0.3, 1, 3];
 
 /**
  * A head over one member or several: a conditional logit model of the right option, its features the members'
  * log-probabilities and the state that they share. Standardisation and shared space are of the fit items; of the ridges,
  * those whose weights of the fit items lose least on the choosing items are taken, first for log-probabilities alone,
  * then with states beside them, which may also be left out; the weights are then fitted on both.
- * Cost: 9(Σ d)³ for the space, and 12 fits. @throws Error when there are no items of either
+ * Cost: 9(Σ d)³ for the space, and 10 fits. @throws Error when there are no items of either
  */
 export function learnChoiceHead(
   memberIds: readonly string[],
@@ -56,12 +52,23 @@ export function learnChoiceHead(
   const form = pickForm(seen, unseen);
   const both = headInputs(optionFeatures([...fit, ...choosing], memberIds), scale, space);
   const weights = fitForm(both, form);
+  const count = both.logprobs.columns;
+  const logprobWeights = weights.subarray(0, count);
+  // θ·z = Σ_m (P_m θ)·x_m
+  const stateWeights =
+    form.stateRidge === null
+      ? []
+      : space.projections.map((projection) => multiplyVector(projection, weights.subarray(count)));
   return {
     items: fit.length + choosing.length,
     form,
     decide(scored) {
-      const inputs = headInputs(optionFeatures([scored], memberIds), scale, space);
-      const scores = choiceScores(setsOf(inputs, form).features, weights);
+      const { logprobs, states } = optionFeatures([scored], memberIds);
+      const parts = [
+        multiplyVector(standardise(logprobs, scale), logprobWeights),
+        ...stateWeights.flatMap((own, m) => states.slice(m, m + 1).map((x) => multiplyVector(x, own))),
+      ];
+      const scores = scored.item.choices.map((_, c) => parts.reduce((sum, part) => sum + (part[c] ?? 0), 0));
       return scores.indexOf(Math.max(...scores));
     },
   };

@@ -46,6 +46,19 @@ export function multiplyNT(a: Matrix, b: Matrix): Matrix {
   return c;
 }
 
+/** y = A x. A (n, d), x (d) → (n). Cost 2nd. @throws RangeError when the sizes differ */
+export function multiplyVector(a: Matrix, x: Float64Array): Float64Array {
+  const { rows: n, columns: d, data } = a;
+  if (x.length !== d) throw new RangeError(`multiplyVector: x (${x.length}) does not fit A ${shape(a)}`);
+  const y = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0; j < d; j++) sum += data[i * d + j]! * x[j]!;
+    y[i] = sum;
+  }
+  return y;
+}
+
 /**
  * G += XᵀX, in place. X (n, d), G (d, d) symmetric. Cost nd², half a general product. Call it block of rows
  * after block of rows to form the Gram matrix of something too large to hold.

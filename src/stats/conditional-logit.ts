@@ -1,6 +1,6 @@
 import { cholesky, choleskySolve } from "../linalg/cholesky.ts";
 import { createMatrix, type Matrix, shape } from "../linalg/matrix.ts";
-import { addGram } from "../linalg/product.ts";
+import { addGram, multiplyVector } from "../linalg/product.ts";
 
 /** Items with options of which one was right. */
 export interface ChoiceSets {
@@ -58,20 +58,6 @@ export function choiceLogLoss(sets: ChoiceSets, weights: Float64Array): number {
   return logLoss(sets, weights) / sets.counts.length;
 }
 
-/** θ·x of each option (Σ c). @throws RangeError when the widths differ */
-export function choiceScores(features: Matrix, weights: Float64Array): Float64Array {
-  if (weights.length !== features.columns) {
-    throw new RangeError(`choiceScores: ${weights.length} weights do not fit X ${shape(features)}`);
-  }
-  const scores = new Float64Array(features.rows);
-  for (let i = 0; i < features.rows; i++) {
-    let sum = 0;
-    for (let j = 0; j < weights.length; j++) sum += features.data[i * weights.length + j]! * weights[j]!;
-    scores[i] = sum;
-  }
-  return scores;
-}
-
 function penalisedLoss(sets: ChoiceSets, weights: Float64Array, ridge: readonly number[]): number {
   return logLoss(sets, weights) + weights.reduce((sum, w, j) => sum + 0.5 * ridge[j]! * w * w, 0);
 }
@@ -92,7 +78,7 @@ function probabilitiesOf(
   { features, counts }: ChoiceSets,
   weights: Float64Array,
 ): { values: Float64Array; logs: Float64Array } {
-  const logs = choiceScores(features, weights);
+  const logs = multiplyVector(features, weights);
   let first = 0;
   for (const count of counts) {
     const own = logs.subarray(first, first + count);

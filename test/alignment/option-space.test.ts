@@ -36,7 +36,7 @@ describe("the space of options", () => {
     });
     const space = fitOptionSpace(views, 1);
     const both = projectOptions(space, views);
-    const parts = space.members.map((_, m) =>
+    const parts = space.projections.map((_, m) =>
       projectOptions(
         space,
         views.map((view, v) => (v === m ? view : createMatrix(500, view.columns))),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createMatrix, firstColumns, matrixFrom, rowBlock } from "../../src/linalg/matrix.ts";
+import { createMatrix, firstColumns, matrixFrom, rowBlock, sideBySide } from "../../src/linalg/matrix.ts";
 
 describe("matrix", () => {
   test("matrixFrom widens single precision row by row", () => {
@@ -14,6 +14,12 @@ describe("matrix", () => {
     a.data.fill(0);
     expect(column.data).toEqual(Float64Array.of(1, 3, 5));
     expect(rows.data).toEqual(Float64Array.of(0, 0, 0, 0));
+  });
+
+  test("matrices side by side keep their rows", () => {
+    const joined = sideBySide([matrixFrom(2, 1, [1, 2]), matrixFrom(2, 2, [3, 4, 5, 6])]);
+    expect(joined).toEqual(matrixFrom(2, 3, [1, 3, 4, 2, 5, 6]));
+    expect(() => sideBySide([createMatrix(2, 1), createMatrix(3, 1)])).toThrow("(2,1) (3,1)");
   });
 
   test("sizes that do not fit are refused by name", () => {

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { createMatrix, matrixFrom, rowBlock, type Matrix } from "../../src/linalg/matrix.ts";
-import { addGram, multiply, multiplyNT, multiplyTN, rowGram } from "../../src/linalg/product.ts";
+import {
+  addGram,
+  multiply,
+  multiplyNT,
+  multiplyTN,
+  multiplyVector,
+  rowGram,
+} from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import golden from "../golden/linalg.json" with { type: "json" };
 import { largestDifference, normalMatrix, transpose } from "./planted.ts";
@@ -61,6 +68,13 @@ describe("matrix products", () => {
     addGram(parts, rowBlock(x, 0, 17));
     addGram(parts, rowBlock(x, 17, 24));
     expect(largestDifference(whole.data, parts.data)).toBeLessThan(1e-12);
+  });
+
+  test("a product with a vector is that with its column", () => {
+    const x = b.data.slice(0, a.columns);
+    const column = multiply(a, { rows: a.columns, columns: 1, data: x });
+    expect(largestDifference(multiplyVector(a, x), column.data)).toBeLessThan(1e-13);
+    expect(() => multiplyVector(a, x.subarray(1))).toThrow("x (8) does not fit A (13,9)");
   });
 
   test("a product over no inner terms is zero", () => {

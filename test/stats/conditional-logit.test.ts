@@ -1,12 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createMatrix, matrixFrom } from "../../src/linalg/matrix.ts";
+import { multiplyVector } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
-import {
-  choiceLogLoss,
-  choiceScores,
-  fitConditionalLogit,
-  type ChoiceSets,
-} from "../../src/stats/conditional-logit.ts";
+import { choiceLogLoss, fitConditionalLogit, type ChoiceSets } from "../../src/stats/conditional-logit.ts";
 import golden from "../golden/conditional-logit.json" with { type: "json" };
 
 const sets: ChoiceSets = {
@@ -22,7 +18,7 @@ function plantedSets(weights: readonly number[], items: number, seed: number): C
   const options = counts.reduce((sum, count) => sum + count, 0);
   const features = createMatrix(options, weights.length);
   features.data.forEach((_, i) => (features.data[i] = random.normal()));
-  const scores = choiceScores(features, Float64Array.from(weights));
+  const scores = multiplyVector(features, Float64Array.from(weights));
   let first = 0;
   const labels = counts.map((count) => {
     const own = [...scores.subarray(first, (first += count))].map(Math.exp);

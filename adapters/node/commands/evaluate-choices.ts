@@ -69,6 +69,10 @@ async function evaluateFiles(
         progress,
       });
       const { normalise, seed } = options;
+      const { fit, choosing } = items;
+      if (fit.length > 0) {
+        progress.note(`learning to decide from ${fit.length + choosing.length} items of ${basename(path)}`);
+      }
       evaluated.push({
         name: basename(path, ".jsonl"),
         report: reportChoices(items, { memberIds, normalise, seed }),
