@@ -56,7 +56,9 @@ const recordSchema = z
       reportDocuments: z.int(),
     }),
     /** When one follower answers a plain text alone, found on choose documents; none: always fused. */
-    routes: z.array(z.object({ member: z.string(), ratio: z.number().positive() })).default([]),
+    routes: z
+      .array(z.object({ member: z.string(), ratio: z.number().positive(), share: z.number().gt(0).lt(1) }))
+      .default([]),
     /** Share of the weighted logit variance that the dimensions carry. */
     explainedVariance: z.number(),
     /** Measured on the report documents, which neither maps nor weights have seen. */

@@ -51,7 +51,7 @@ export interface ScoringOptions {
  *
  * Where the ensemble has routes, each plain text is answered as a request would be: fused, or by one member alone. That is
  * decided on the whole text, which no prediction may look at; so the ensemble's sum for a text, fused or not, has the
- * cost of saying the decision, `decisionNats`, one bit with one route. The fused answer then has a row beside it.
+ * cost of saying the decision, `decisionNats`. The fused answer then has a row beside it.
  */
 export async function scoreDocument(
   document: CorpusDocument,
@@ -93,8 +93,9 @@ export function sumNamed(sums: readonly TokenSum[], name: string): TokenSum {
 
 /** The ensemble's row where it has routes. */
 function routedSum(ensemble: Ensemble, passage: Passage, sums: readonly TokenSum[]): TokenSum {
-  const answering = sumNamed(sums, routeOf(ensemble, passage)?.member ?? ALWAYS_FUSED);
-  const cost = passage.kind === "text" ? decisionNats(ensemble.routes) : 0;
+  const member = routeOf(ensemble, passage)?.member ?? null;
+  const answering = sumNamed(sums, member ?? ALWAYS_FUSED);
+  const cost = passage.kind === "text" ? decisionNats(ensemble.routes, member) : 0;
   return { ...answering, name: ENSEMBLE_ID, nats: answering.nats + cost };
 }
 

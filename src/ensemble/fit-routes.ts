@@ -94,8 +94,11 @@ export async function fitRoutes({
   }
   progress.finish();
   return followers.flatMap(({ info }, f) => {
-    const ratio = fitLimit(scored.flatMap((document) => document[f] ?? []));
-    return ratio === Infinity ? [] : { member: info.id, ratio };
+    const own = scored.flatMap((document) => document[f] ?? []);
+    const ratio = fitLimit(own);
+    if (ratio === Infinity) return [];
+    const share = (own.filter(({ r }) => r >= ratio).length + 1) / (own.length + 2);
+    return { member: info.id, ratio, share };
   });
 }
 

@@ -8,6 +8,8 @@ export interface Route {
   readonly member: string;
   /** τ: the relative fertility from which on it answers alone. */
   readonly ratio: number;
+  /** How many of the texts that the limit was found on it answers, as a share: (n + 1) / (all + 2). */
+  readonly share: number;
 }
 
 /** What routing needs of an ensemble. */
@@ -63,10 +65,13 @@ export function routeOf({ members, routes }: Routed, prompt: Prompt): RouteTaken
 }
 
 /**
- * What it costs to say who answers a text, nats: ln(1 + routes), the same for each. The decision looks at the whole text,
- * so a code for the text that follows it begins with its outcome (a two-part code, Rissanen 1978): one bit with one
- * route, nothing without.
+ * What it costs to say who answers a text, nats: −ln of its share of the texts that the limits were found on. The
+ * decision looks at the whole text, so a code for the text that follows it begins with its outcome (a two-part code,
+ * Rissanen 1978). Nothing without routes.
+ * @param member who answers alone; null for the fused answer
  */
-export function decisionNats(routes: readonly Route[]): number {
-  return Math.log(1 + routes.length);
+export function decisionNats(routes: readonly Route[], member: string | null): number {
+  const alone = routes.reduce((sum, { share }) => sum + share, 0);
+  const own = routes.find((route) => route.member === member)?.share ?? 1 - alone;
+  return own === 1 ? 0 : -Math.log(own);
 }

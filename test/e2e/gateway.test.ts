@@ -119,7 +119,7 @@ describe("the gateway with both members", () => {
     const bytes = new TextEncoder().encode(PASSAGE).length;
     const echoed = new Map<string, number>();
     // Bits for saying whether the ensemble leaves the text to a member.
-    const decision = decisionNats((await readSpace(SHIPPED_SPACE)).record.routes) / Math.LN2;
+    const decision = decisionNats((await readSpace(SHIPPED_SPACE)).record.routes, null) / Math.LN2;
     for (const model of ["concord", ...MEMBERS]) {
       const { logprobs, offsets, tokens } = await echo(model, PASSAGE);
       expect(tokens.join("").replace(/bytes:(\\x[0-9a-f]{2})+/g, "—")).toBe(PASSAGE);

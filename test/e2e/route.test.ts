@@ -28,7 +28,7 @@ let client: OpenAI;
 beforeAll(async () => {
   home = await createHome();
   const { space, record } = await readSpace(SHIPPED_SPACE);
-  const routes = [{ member: GEMMA, ratio: 1.25 }];
+  const routes = [{ member: GEMMA, ratio: 1.25, share: 0.5 }];
   await writeSpace(join(home.home, "maps", "space.safetensors"), space, { ...record, routes });
   gateway = await startGateway(home.home);
   client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: "none", maxRetries: 0 });

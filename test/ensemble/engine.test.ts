@@ -66,7 +66,7 @@ function openRouted() {
     ensemble: {
       ...scripted,
       members: [scripted.members[0], follower],
-      routes: [{ member: "second", ratio: 1.5 }],
+      routes: [{ member: "second", ratio: 1.5, share: 0.5 }],
     },
   });
 }

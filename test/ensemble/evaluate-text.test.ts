@@ -119,7 +119,7 @@ describe("the score of a document under an ensemble with routes", () => {
     seed: 2,
     tokenizer: createMergingTokenizer([" langer", " Satz"]),
   });
-  const routes = [{ member: "second", ratio: 1.5 }];
+  const routes = [{ member: "second", ratio: 1.5, share: 0.5 }];
   const always: Ensemble = { ...ensemble, members: [ensemble.members[0], follower] };
   const routed = { ...plain, ensemble: { ...always, routes } };
   const german = text(" langer Satz".repeat(4));

@@ -38,7 +38,9 @@ function ensembleOf(
   return {
     ...plain,
     members: [plain.members[0], ...members],
-    routes: followers.flatMap(({ id, ratio }) => (ratio === undefined ? [] : { member: id, ratio })),
+    routes: followers.flatMap(({ id, ratio }) =>
+      ratio === undefined ? [] : { member: id, ratio, share: 0.5 },
+    ),
   };
 }
 
@@ -83,9 +85,11 @@ describe("a route", () => {
     expect(takenWith(1.8, 3.6)).toBeUndefined();
   });
 
-  it("costs ln(1 + routes) to tell", () => {
-    expect(decisionNats([])).toBe(0);
-    expect(decisionNats([{ member: "second", ratio: 2 }])).toBe(Math.LN2);
+  it("costs what its share of the texts tells", () => {
+    expect(decisionNats([], null)).toBe(0);
+    const routes = [{ member: "second", ratio: 2, share: 0.25 }];
+    expect(decisionNats(routes, "second")).toBeCloseTo(Math.log(4), 12);
+    expect(decisionNats(routes, null)).toBeCloseTo(Math.log(4 / 3), 12);
   });
 });
 
@@ -158,7 +162,7 @@ describe("routes that are fitted", () => {
       clock: systemClock,
       progress: silentProgress,
     });
-    expect(routes).toEqual([{ member: "second", ratio: expect.any(Number) }]);
+    expect(routes).toEqual([{ member: "second", ratio: expect.any(Number), share: 7 / 14 }]);
     const taken = (of: CorpusDocument) => {
       const [passage] = of.passages;
       return passage && routeOf({ ...ensemble, routes }, passage)?.member;

@@ -58,7 +58,7 @@ describe("a map's file", () => {
   it("keeps its routes, has none where it is older, and is refused with one to the anchor", async () => {
     const { space, record } = await readSpace(SHIPPED_SPACE);
     const path = join(folder, "map.safetensors");
-    const routes = [{ member: MEMBER_IDS[1], ratio: 1.25 }];
+    const routes = [{ member: MEMBER_IDS[1], ratio: 1.25, share: 0.2 }];
     await writeSpace(path, space, { ...record, routes });
     expect((await readSpace(path)).record.routes).toEqual(routes);
 
@@ -67,7 +67,10 @@ describe("a map's file", () => {
     await writeFile(path, encodeSafetensors(tensors, new Map([["concord", JSON.stringify(older)]])));
     expect((await readSpace(path)).record.routes).toEqual([]);
 
-    await writeSpace(path, space, { ...record, routes: [{ member: MEMBER_IDS[0], ratio: 1.25 }] });
+    await writeSpace(path, space, {
+      ...record,
+      routes: [{ member: MEMBER_IDS[0], ratio: 1.25, share: 0.2 }],
+    });
     await expect(readSpace(path)).rejects.toThrow(/expected routes to followers alone/);
   });
 
