@@ -1,4 +1,3 @@
-import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { TappedStates } from "../../src/ensemble/collect-states.ts";
 import { splitCorpus, takeTokens, type CorpusDocument, type CorpusSplit } from "../../src/ensemble/corpus.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
@@ -44,12 +43,12 @@ export interface FitOutcome {
 const TAPPED_PLACES = 1500;
 
 /** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
-const CHOOSE_TOKENS = 4000;
+const CHOOSE_TOKENS = 6000;
 const REPORT_TOKENS = 6000;
 /** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
 const ROUTE_TOKENS = 3000;
 /** What fits into ten minutes on two cores together with everything else. */
-const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
+const REFINEMENT = { positions: 24_000, epochs: 2 } as const;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
@@ -59,12 +58,16 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
   const opened = await openMembers(request);
   try {
     const members = opened.members.map(({ model }) => model.info);
-    const { tokenizer } = opened.members[0].model;
+    const [anchor, ...followers] = opened.members;
+    const models = [anchor.model, ...followers.map(({ model }) => model)] as const;
+    const { tokenizer } = anchor.model;
     const split: CorpusSplit = {
       fit: takeTokens(whole.fit, request.tokens, tokenizer, seed),
       choose: takeTokens(whole.choose, CHOOSE_TOKENS, tokenizer, seed),
       report: takeTokens(whole.report, REPORT_TOKENS, tokenizer, seed),
     };
+    const multiply = await createOnnxProduct();
+    const routes: Route[] = [];
     const fit = await fitSpace({
       members: opened.members,
       corpus: split,
@@ -72,13 +75,23 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       eigenvalueFloor,
       taps: request.report ? members.map(tappedLayers) : [],
       tappedPlaces: TAPPED_PLACES,
-      multiply: await createOnnxProduct(),
+      multiply,
+      async findFused(first) {
+        const documents = textsOfEachDomain(whole.choose, ROUTE_TOKENS, tokenizer, seed);
+        const options = { documents, clock: systemClock, progress };
+        const found = await withEnsemble(opened, { space: first, routes }, request, (ensemble) =>
+          fitRoutes({ ...options, ensemble }),
+        );
+        routes.push(...found);
+        return ({ passages }) =>
+          passages.some((passage) => routeOf({ members: models, routes }, passage) === null);
+      },
       refinement: request.fast ? null : { ...REFINEMENT, createStep: createOnnxDistillation },
       seed,
       clock: systemClock,
       progress,
     });
-    const record = (space: SharedSpace, routes: readonly Route[]): SpaceRecord => ({
+    const record: SpaceRecord = {
       version: SPACE_VERSION,
       dimension,
       seed,
@@ -87,8 +100,8 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         id,
         weightsHash,
         width,
-        weight: space.members[m]?.weight ?? 0,
-        gates: space.members[m]?.gates,
+        weight: fit.space.members[m]?.weight ?? 0,
+        gates: fit.space.members[m]?.gates,
       })),
       corpus: {
         name: corpus.name,
@@ -100,44 +113,19 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         choosePositions: fit.choosePositions,
         reportDocuments: split.report.length,
       },
-      routes: [...routes],
+      routes,
       explainedVariance: fit.explainedVariance,
       heldOut: [],
-    });
-    const draft = asStored(fit.space, record(fit.space, []));
-    const routes = await withEnsemble(opened, { space: draft, routes: [] }, request, (ensemble) =>
-      fitRoutes({
-        ensemble,
-        documents: textsOfEachDomain(whole.choose, ROUTE_TOKENS, tokenizer, seed),
-        clock: systemClock,
-        progress,
-      }),
+    };
+    const space = asStored(fit.space, record);
+    record.heldOut = await withEnsemble(opened, { space, routes }, request, (ensemble) =>
+      scoreHeldOut(ensemble, split.report, progress),
     );
-    const space =
-      routes.length === 0 ? fit.space : await fit.chooseOn(fusedDocuments(split.choose, opened, routes));
-    const stored = record(space, routes);
-    const heldOut = await withEnsemble(
-      opened,
-      { space: asStored(space, stored), routes },
-      request,
-      (ensemble) => scoreHeldOut(ensemble, split.report, progress),
-    );
-    await writeSpace(output, space, { ...stored, heldOut });
-    return { record: { ...stored, heldOut }, members, taps: fit.taps };
+    await writeSpace(output, fit.space, record);
+    return { record, members, taps: fit.taps };
   } finally {
     await opened.close();
   }
-}
-
-/** Documents with something that is not left to one member. */
-function fusedDocuments(
-  documents: readonly CorpusDocument[],
-  { members }: OpenMembers,
-  routes: readonly Route[],
-): CorpusDocument[] {
-  const [anchor, ...followers] = members;
-  const routed = { members: [anchor.model, ...followers.map(({ model }) => model)] as const, routes };
-  return documents.filter(({ passages }) => passages.some((passage) => routeOf(routed, passage) === null));
 }
 
 async function withEnsemble<T>(

@@ -5,10 +5,9 @@ import { createSharedSpace, type SharedSpace } from "../alignment/shared-space.t
 import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import type { Moments } from "../stats/moments.ts";
 import { anchorRows, type AnchorRows, type FitMember } from "./anchor-rows.ts";
 import { chooseWeights, readPositions, type ChosenPosition } from "./choose-weights.ts";
-import { collectStates, type TappedStates } from "./collect-states.ts";
+import { collectStates, type CollectedStates, type TappedStates } from "./collect-states.ts";
 import type { CorpusDocument, CorpusSplit } from "./corpus.ts";
 import { collectExamples } from "./distillation-examples.ts";
 import { partialShares } from "./partial-shares.ts";
@@ -27,6 +26,8 @@ export interface FitOptions {
   /** The most places in the text for which they are kept. */
   readonly tappedPlaces: number;
   readonly multiply: MatrixProduct;
+  /** Tells by a first space which documents will be fused: weights are chosen and maps refined on these alone. */
+  readonly findFused: (first: SharedSpace) => Promise<(document: CorpusDocument) => boolean>;
   /** Refines the closed-form maps by distillation; null leaves them as they are. */
   readonly refinement: Refinement | null;
   readonly seed: number;
@@ -55,15 +56,13 @@ export interface Fit {
   /** Share of the weighted logit variance that k dimensions carry. */
   readonly explainedVariance: number;
   readonly taps: readonly TappedStates[];
-  /** The space with its weights chosen anew on fewer of the choose documents: those that are fused. */
-  chooseOn(documents: readonly CorpusDocument[]): Promise<SharedSpace>;
 }
 
 /**
  * Learns a shared space from text. In closed form: moments of every member's final states on the fit documents, the
  * weighted joint SVD of the members' heads over the anchor's vocabulary, then biases and weights on the choose
- * documents. Then, if asked, refines the maps on the fit documents and chooses the weights anew. The report documents
- * are not touched.
+ * documents, and those again on the ones that are fused. Then, if asked, refines the maps on the fit documents and
+ * chooses the weights anew. The report documents are not touched.
  */
 export async function fitSpace(options: FitOptions): Promise<Fit> {
   const { members, corpus, dimension, progress, multiply, clock } = options;
@@ -111,19 +110,24 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
     const continuations = members.map((member) => member.continuations);
     return chooseWeights({ space, tables, decoder, positions, continuations, special, multiply, progress });
   };
-  const positions = await readPositions({ members: models, documents: corpus.choose, clock, progress });
-  const closed = await choose(draft, positions);
-  const refined = options.refinement && (await refine(options, models, closed, tables, collected.moments));
-  const space = refined === null ? closed : await choose(refined.space, positions);
+  const read = (documents: readonly CorpusDocument[]): Promise<ChosenPosition[]> =>
+    readPositions({ members: models, documents, clock, progress });
+  const first = await choose(draft, await read(corpus.choose));
+  const isFused = await options.findFused(first);
+  const positions = await read(corpus.choose.filter(isFused));
+  const closed = await choose(first, positions);
+  const { refinement } = options;
+  const documents = corpus.fit.filter(isFused);
+  const refined =
+    refinement &&
+    (await refine({ ...options, refinement, documents, members: models, space: closed, tables, collected }));
   return {
-    space,
+    space: refined === null ? closed : await choose(refined.space, positions),
     fitTokens: collected.tokens,
     refinedPositions: refined?.positions ?? 0,
     choosePositions: positions.length,
     explainedVariance: explainedVariance(svd)[dimension - 1] ?? 1,
     taps: collected.taps,
-    chooseOn: async (documents) =>
-      choose(space, await readPositions({ members: models, documents, clock, progress })),
   };
 }
 
@@ -137,20 +141,23 @@ function withShares(space: SharedSpace, shares: readonly Float32Array[]): Shared
   return { ...space, members };
 }
 
-async function refine(
-  { refinement, corpus, clock, progress, seed }: FitOptions,
-  members: readonly [LanguageModel, ...LanguageModel[]],
-  space: SharedSpace,
-  tables: readonly AnchorRows[],
-  moments: readonly Moments[],
-): Promise<{ space: SharedSpace; positions: number } | null> {
-  if (refinement === null) return null;
+interface RefineOptions extends Pick<FitOptions, "clock" | "progress" | "seed"> {
+  readonly refinement: Refinement;
+  readonly members: readonly [LanguageModel, ...LanguageModel[]];
+  readonly documents: readonly CorpusDocument[];
+  readonly space: SharedSpace;
+  readonly tables: readonly AnchorRows[];
+  readonly collected: CollectedStates;
+}
+
+async function refine(options: RefineOptions): Promise<{ space: SharedSpace; positions: number }> {
+  const { refinement, members, documents, space, tables, collected, clock, progress, seed } = options;
   const { positions: most, epochs } = refinement;
-  const examples = await collectExamples({ members, documents: corpus.fit, most, clock, progress });
+  const examples = await collectExamples({ members, documents, most, clock, progress });
   const step = await refinement.createStep(
     tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
   );
-  const means = moments.map(({ mean }) => Float32Array.from(mean));
+  const means = collected.moments.map(({ mean }) => Float32Array.from(mean));
   const refined = await refineSpace({ space, means, examples, step, epochs, seed, progress });
   return { space: refined, positions: examples.length };
 }

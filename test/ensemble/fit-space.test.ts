@@ -88,6 +88,7 @@ describe("a space fitted for three members of different widths", () => {
       taps: [],
       tappedPlaces: 0,
       multiply,
+      findFused: async () => () => true,
       refinement: null,
       seed: 1,
       clock: systemClock,
