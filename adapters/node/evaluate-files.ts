@@ -11,7 +11,14 @@ import {
   type ExactWeights,
 } from "../../src/ensemble/exact-baselines.ts";
 import {
+  EXACT_MEAN,
+  EXACT_POOL,
+  LOG_LINEAR_POOL,
+  MEAN_OF_PROBABILITIES,
+} from "../../src/ensemble/row-names.ts";
+import {
   compareWithBest,
+  oracleScore,
   sumByDomain,
   type BestComparison,
   type DomainScores,
@@ -49,10 +56,12 @@ export interface Selection {
 export interface DomainReport extends DomainScores {
   /** The ensemble against the member that predicts these documents best. */
   readonly comparison: BestComparison;
+  /** The ensemble against each other way to combine the members. */
+  readonly baselines: readonly BestComparison[];
 }
 
 /** Raise it when the same documents come to other scores under the same models. */
-const SCORES_VERSION = 2;
+const SCORES_VERSION = 3;
 
 const scoreSchema: z.ZodType<DocumentScore> = z.object({
   domain: z.string(),
@@ -97,17 +106,21 @@ export async function evaluateDocuments(
   const exact = choosing === null ? null : await openExact(ensemble, choosing, progress);
   const scores = await scoreAll(ensemble, documents, exact, progress);
   const members = ensemble.members.map(({ info }) => info.id);
-  return sumByDomain(scores).map((domain) =>
-    Object.assign(domain, {
-      comparison: compareWithBest(
-        scores.filter((score) => score.domain === domain.domain),
-        ENSEMBLE_ID,
-        members,
-        createRandom(seed),
+  return sumByDomain(scores).map((summed): DomainReport => {
+    const own = scores.filter(({ domain }) => domain === summed.domain);
+    const against = (names: readonly string[]): BestComparison =>
+      compareWithBest(own, ENSEMBLE_ID, names, createRandom(seed));
+    return Object.assign(summed, {
+      scores: [...summed.scores, oracleScore(own, summed.domain, members)],
+      comparison: against(members),
+      baselines: BASELINES.filter((name) => summed.scores.some((score) => score.name === name)).map((name) =>
+        against([name]),
       ),
-    }),
-  );
+    });
+  });
 }
+
+const BASELINES = [MEAN_OF_PROBABILITIES, LOG_LINEAR_POOL, EXACT_MEAN, EXACT_POOL];
 
 async function scoreAll(
   ensemble: Ensemble,
@@ -140,7 +153,7 @@ async function scoreAll(
 
 /** What decides the ensemble's row besides the models; nothing where it always fuses. */
 function routesKey({ routes }: Ensemble): string {
-  return routes.map(({ member, ratio }) => ` ${member} from ${ratio}`).join("");
+  return routes.map(({ member, ratio, share }) => ` ${member} from ${ratio}, ${share}`).join("");
 }
 
 interface KeyedBaselines {

@@ -4,11 +4,16 @@ import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { concordPaths } from "./paths.ts";
 
-/** The maps, offsets, biases and weights of a space, sha256 in hex. */
+/** The maps, offsets, biases, weights and gates of a space, sha256 in hex. */
 export function spaceHash({ dimension, decoderCentre, members }: SharedSpace): string {
   const hash = createHash("sha256").update(`${dimension}`).update(decoderCentre);
-  for (const { id, weight, projection, offset, factor, tokenBias } of members) {
-    hash.update(`${id} ${weight}`).update(projection).update(offset).update(factor).update(tokenBias);
+  for (const { id, weight, gates, projection, offset, factor, tokenBias } of members) {
+    hash
+      .update(`${id} ${weight} ${gates.text.join()} ${gates.chat.join()}`)
+      .update(projection)
+      .update(offset)
+      .update(factor)
+      .update(tokenBias);
   }
   return hash.digest("hex");
 }

@@ -4,13 +4,14 @@ import { ENSEMBLE_ID } from "./engine.ts";
 import type { Ensemble } from "./ensemble.ts";
 import type { ExactBaselines } from "./exact-baselines.ts";
 import { createFusedReading } from "./fused-reading.ts";
-import { logMeanProbability } from "./mean-probability.ts";
+import { logMeanProbability, logPool } from "./baselines.ts";
 import type { Prediction, Reading } from "./reading.ts";
 import { decisionNats, routeOf } from "./route.ts";
 import {
   ALWAYS_FUSED,
   EXACT_MEAN,
   EXACT_POOL,
+  LOG_LINEAR_POOL,
   MEAN_OF_PROBABILITIES,
   throughSharedSpace,
 } from "./row-names.ts";
@@ -44,8 +45,8 @@ export interface ScoringOptions {
 }
 
 /**
- * Scores a document: under every member alone with its own head and in its own vocabulary, under every member and the
- * mean of their probabilities read through the shared space, under the exact baselines if there are any, and under the
+ * Scores a document: under every member alone with its own head and in its own vocabulary, under every member, the mean
+ * of their probabilities and their log-linear pool read through the shared space, under the exact baselines if there are any, and under the
  * ensemble. A text is read from a document start; a chat's answers are scored after each model's own form of the turns
  * before them. Where a member abstains, the mean of the others stands for what it would say through the shared space.
  *
@@ -106,6 +107,8 @@ async function scorePassage(
 ): Promise<TokenSum[]> {
   const anchor = ensemble.members[0].info.id;
   const fused = ensemble.routes.length === 0 ? ENSEMBLE_ID : ALWAYS_FUSED;
+  const weights = ensemble.space.members.map(({ weight }) => weight);
+  const special = [...ensemble.members[0].tokenizer.specialTokens];
   const sums = new Map<string, { name: string; vocabulary: string; tokens: number; nats: number }>();
   const add = (name: string, vocabulary: string, logprob: number): void => {
     const sum = sums.get(name) ?? { name, vocabulary, tokens: 0, nats: 0 };
@@ -128,6 +131,7 @@ async function scorePassage(
         add(throughSharedSpace(info.id), anchor, own ?? mean);
       }
       add(MEAN_OF_PROBABILITIES, anchor, mean);
+      add(LOG_LINEAR_POOL, anchor, logPool(prediction, weights, special, token));
       add(fused, anchor, prediction.logprobs[token] ?? -Infinity);
     });
   }

@@ -20,6 +20,11 @@ export interface SpecialMass {
 /** The anchor's logits (V) to log-probabilities, in place. */
 export function normaliseAnchor(logits: Float32Array, special: readonly number[]): SpecialMass {
   logSoftmax(logits);
+  return specialMass(logits, special);
+}
+
+/** What the anchor's log-probabilities (V) say about the special tokens. */
+export function specialMass(logits: Float32Array, special: readonly number[]): SpecialMass {
   const logprobs = special.map((token) => logits[token] ?? -Infinity);
   const mass = logprobs.reduce((sum, logprob) => sum + Math.exp(logprob), 0);
   return { logprobs, ordinary: Math.log(Math.max(1 - mass, Number.MIN_VALUE)) };

@@ -9,6 +9,9 @@ export const ALWAYS_FUSED = "concord, always fused";
 /** Mean of the members' probabilities, token by token, each read through the shared space. */
 export const MEAN_OF_PROBABILITIES = "mean of probabilities";
 
+/** The members' log-probabilities, each read through the shared space, added with the same weights everywhere. */
+export const LOG_LINEAR_POOL = "log-linear pool, constant weights";
+
 /** A member whose states are projected into the shared space and decoded there alone. */
 export function throughSharedSpace(id: string): string {
   return `${id} through the shared space`;
@@ -27,3 +30,6 @@ export const EXACT_POOL = "log-linear pool of the members' own heads";
 
 /** Mean of the probabilities that the members' own heads give to the anchor's tokens, all their tokens counted. */
 export const EXACT_MEAN = "mean of probabilities, exact marginals";
+
+/** Of a text: the member that predicts each document best. */
+export const ORACLE_TEXT = "oracle: the best member of each document";

@@ -1,7 +1,7 @@
 import type { LanguageModel } from "../ports/language-model.ts";
 import { logSumExp } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
-import { logMeanProbability } from "./mean-probability.ts";
+import { logMeanProbability } from "./baselines.ts";
 import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
 import { createPredictor, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";

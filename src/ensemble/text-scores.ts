@@ -2,6 +2,7 @@ import type { Random } from "../linalg/random.ts";
 import { pairedBootstrap } from "../stats/paired-bootstrap.ts";
 import type { Interval } from "../stats/proportion.ts";
 import { RESAMPLES } from "./choice-report.ts";
+import { ORACLE_TEXT } from "./row-names.ts";
 import { addSums, sumNamed, type DocumentScore } from "./evaluate-text.ts";
 
 /** How well one way of predicting foresees all documents of a domain. */
@@ -57,6 +58,28 @@ export function sumByDomain(documents: readonly DocumentScore[]): DomainScores[]
     );
     return { domain, documents: own.length, bytes, scores };
   });
+}
+
+/** The sum a way would have that knew for each document which of `names` predicts it best: a bound, no way to predict. */
+export function oracleScore(
+  documents: readonly DocumentScore[],
+  domain: string,
+  names: readonly string[],
+): TextScore {
+  const best = documents.map(({ sums }) =>
+    names.map((name) => sumNamed(sums, name)).reduce((a, b) => (b.nats < a.nats ? b : a)),
+  );
+  const bytes = total(documents.map((document) => document.bytes));
+  const nats = total(best.map((sum) => sum.nats));
+  return {
+    domain,
+    name: ORACLE_TEXT,
+    vocabulary: "its own",
+    tokens: total(best.map((sum) => sum.tokens)),
+    bytes,
+    nats,
+    bitsPerByte: bytes > 0 ? nats / bytes / Math.LN2 : null,
+  };
 }
 
 /** Resampling fewer documents tells nothing. */

@@ -5,15 +5,15 @@ import type { Command } from "commander";
 import pc from "picocolors";
 import { reportChoices, type ChoiceReport } from "../../../src/ensemble/choice-report.ts";
 import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
-import { openEnsemble } from "../open-ensemble.ts";
-import { createProgressBar } from "../progress-bar.ts";
+import { openEnsemble, type FittedEnsemble } from "../open-ensemble.ts";
+import { createProgressBar, type ProgressBar } from "../progress-bar.ts";
 import { spaceHash } from "../score-keys.ts";
 import { scoreChoicesFile } from "../score-choices-file.ts";
 import { addChoiceOptions, type ChoiceOptions } from "./choice-options.ts";
 import { choiceLines, choiceMarkdown } from "./choices-table.ts";
 
 /** The sets that come with Concord. */
-const SHIPPED = ["piqa", "blimp", "known-facts"].map((name) =>
+export const SHIPPED_CHOICES = ["piqa", "blimp", "known-facts"].map((name) =>
   fileURLToPath(new URL(`../../../data/choices/${name}.jsonl`, import.meta.url)),
 );
 
@@ -22,7 +22,7 @@ interface EvaluateChoicesOptions extends ChoiceOptions {
   readonly json?: true;
 }
 
-interface EvaluatedFile {
+export interface EvaluatedFile {
   readonly name: string;
   readonly report: ChoiceReport;
 }
@@ -37,51 +37,52 @@ export function registerEvaluateChoicesCommand(evaluate: Command): void {
     .option("--json", "print JSON instead of tables")
     .addHelpText("after", HELP)
     .action(async (files: readonly string[], options: EvaluateChoicesOptions) => {
-      const paths = files.length > 0 ? files : SHIPPED;
-      const { evaluated, ensemble } = await evaluateFiles(paths, options);
+      const paths = files.length > 0 ? files : SHIPPED_CHOICES;
+      const progress = createProgressBar();
+      const opened = await openEnsemble({ progress });
+      const { ensemble } = opened;
+      const evaluated = await evaluateChoiceFiles(opened, paths, options, progress).finally(opened.close);
       if (options.report !== undefined) {
         await writeFile(options.report, markdown(evaluated, ensemble, options).join("\n"));
       }
-      const width = process.stdout.columns ?? Infinity;
-      const lines = options.json
-        ? [JSON.stringify(evaluated, null, 2)]
-        : evaluated.map(({ name, report }) => `${pc.bold(name)}\n${choiceLines(report, width).join("\n")}\n`);
+      const lines = options.json ? [JSON.stringify(evaluated, null, 2)] : evaluated.map(fileLines);
       process.stdout.write(`${lines.join("\n")}\n`);
     });
 }
 
-async function evaluateFiles(
+export function fileLines({ name, report }: EvaluatedFile): string {
+  return `${pc.bold(name)}\n${choiceLines(report, process.stdout.columns ?? Infinity).join("\n")}\n`;
+}
+
+/** Every file's choices by every way. */
+export async function evaluateChoiceFiles(
+  { ensemble }: Pick<FittedEnsemble, "ensemble">,
   paths: readonly string[],
-  options: EvaluateChoicesOptions,
-): Promise<{ evaluated: EvaluatedFile[]; ensemble: Ensemble }> {
-  const progress = createProgressBar();
-  const { ensemble, close } = await openEnsemble({ progress });
-  try {
-    const memberIds = ensemble.members.map(({ info }) => info.id);
-    const evaluated: EvaluatedFile[] = [];
-    for (const path of paths) {
-      const items = await scoreChoicesFile(ensemble, {
-        path,
-        split: options.split,
-        learn: true,
-        limit: options.limit ?? null,
-        scoresPath: options.resume ?? null,
-        progress,
-      });
-      const { normalise, seed } = options;
-      const { fit, choosing } = items;
-      if (fit.length > 0) {
-        progress.note(`learning to decide from ${fit.length + choosing.length} items of ${basename(path)}`);
-      }
-      evaluated.push({
-        name: basename(path, ".jsonl"),
-        report: reportChoices(items, { memberIds, normalise, seed }),
-      });
+  options: ChoiceOptions,
+  progress: ProgressBar,
+): Promise<EvaluatedFile[]> {
+  const memberIds = ensemble.members.map(({ info }) => info.id);
+  const evaluated: EvaluatedFile[] = [];
+  for (const path of paths) {
+    const items = await scoreChoicesFile(ensemble, {
+      path,
+      split: options.split,
+      learn: true,
+      limit: options.limit ?? null,
+      scoresPath: options.resume ?? null,
+      progress,
+    });
+    const { normalise, seed } = options;
+    const { fit, choosing } = items;
+    if (fit.length > 0) {
+      progress.note(`learning to decide from ${fit.length + choosing.length} items of ${basename(path)}`);
     }
-    return { evaluated, ensemble };
-  } finally {
-    await close();
+    evaluated.push({
+      name: basename(path, ".jsonl"),
+      report: reportChoices(items, { memberIds, normalise, seed }),
+    });
   }
+  return evaluated;
 }
 
 function markdown(

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import pc from "picocolors";
 import type { CorpusSplit } from "../../../src/ensemble/corpus.ts";
+import type { BestComparison } from "../../../src/ensemble/text-scores.ts";
 import type { Interval } from "../../../src/stats/proportion.ts";
 import { evaluateDocuments, selectDocuments, type DomainReport } from "../evaluate-files.ts";
 import { openEnsemble } from "../open-ensemble.ts";
@@ -61,15 +62,26 @@ export function registerEvaluateTextCommand(evaluate: Command): void {
     });
 }
 
-function reportLines({ domain, documents, bytes, scores, comparison }: DomainReport): string[] {
-  const { against, difference, interval, ratio, ratioInterval } = comparison;
+export function reportLines({
+  domain,
+  documents,
+  bytes,
+  scores,
+  comparison,
+  baselines,
+}: DomainReport): string[] {
+  const { against, difference, interval } = comparison;
   return [
     `${pc.bold(domain)} ${pc.dim(`${documents} ${documents === 1 ? "document" : "documents"}, ${bytes} bytes`)}`,
     ...scoreLines(scores, process.stdout.columns ?? Infinity),
     `concord − ${against}, the best member: ${signed(difference)} bits/byte${range(interval, signed)}`,
-    `concord / ${against}: ${ratio.toFixed(4)}${range(ratioInterval, (value) => value.toFixed(4))}`,
+    ...[comparison, ...baselines].map(ratioLine),
     "",
   ];
+}
+
+function ratioLine({ against, ratio, ratioInterval }: BestComparison): string {
+  return `concord / ${against}: ${ratio.toFixed(4)}${range(ratioInterval, (value) => value.toFixed(4))}`;
 }
 
 function range(interval: Interval | null, written: (value: number) => string): string {

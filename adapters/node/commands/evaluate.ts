@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { registerEvaluateAllCommand } from "./evaluate-all.ts";
 import { registerEvaluateChoicesCommand } from "./evaluate-choices.ts";
 import { registerEvaluateTextCommand } from "./evaluate-text.ts";
 
@@ -6,4 +7,5 @@ export function registerEvaluateCommands(program: Command): void {
   const evaluate = program.command("evaluate").description("how well the ensemble and its members predict");
   registerEvaluateChoicesCommand(evaluate);
   registerEvaluateTextCommand(evaluate);
+  registerEvaluateAllCommand(evaluate);
 }
