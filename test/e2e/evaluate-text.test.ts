@@ -60,8 +60,10 @@ describe("`concord evaluate text` with both members", () => {
         ...MEMBERS,
         ...MEMBERS.map((id) => `${id} through the shared space`),
         "mean of probabilities",
+        "log-linear pool, constant weights",
         ...(routes.length > 0 ? ["concord, always fused"] : []),
         "concord",
+        "oracle: the best member of each document",
       ]);
       for (const { bitsPerByte } of report?.scores ?? []) expect(bitsPerByte).toBeLessThan(4);
       expect(MEMBERS).toContain(report?.comparison.against);
