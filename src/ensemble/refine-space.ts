@@ -16,7 +16,7 @@ export interface RefineOptions {
 }
 
 /** Weight of the token that came beside the distribution that is learned from. */
-const TRUE_TOKEN = 0.15;
+const TRUE_TOKEN = 0.4;
 
 /**
  * Teaches a space what its members know by their own heads. Of every position two rows are learned: the fused state
