@@ -48,7 +48,7 @@ const REPORT_TOKENS = 6000;
 /** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
 const ROUTE_TOKENS = 3000;
 /** What fits into ten minutes on two cores together with everything else. */
-const REFINEMENT = { positions: 24_000, epochs: 2 } as const;
+const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
