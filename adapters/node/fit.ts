@@ -4,6 +4,7 @@ import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
 import { fitRoutes, textsOfEachDomain } from "../../src/ensemble/fit-routes.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
+import type { QualityCurves } from "../../src/ensemble/quality-curves.ts";
 import { routeOf, type Route } from "../../src/ensemble/route.ts";
 import { sumByDomain, type TextScore } from "../../src/ensemble/text-scores.ts";
 import { systemClock } from "../../src/ports/clock.ts";
@@ -28,7 +29,7 @@ export interface FitRequest extends OpenOptions {
   readonly tokens: number;
   /** Leave out the refinement: quicker, and not as good. */
   readonly fast: boolean;
-  /** Keep states of tapped layers, to compare the members. */
+  /** Also keep states of tapped layers, to compare the members, and measure what k and the tokens are worth. */
   readonly report: boolean;
 }
 
@@ -37,10 +38,19 @@ export interface FitOutcome {
   readonly members: readonly ModelInfo[];
   /** Of each member; empty without `report`. */
   readonly taps: readonly TappedStates[];
+  /** Null without `report`. */
+  readonly quality: QualityCurves | null;
 }
 
 /** Places in the text at which layers are compared: more changes the third digit and costs its square. */
 const TAPPED_PLACES = 1500;
+
+/** Some eight minutes on two cores: a fit of its own for each k and each share. */
+const QUALITY = {
+  dimensions: [128, 256, 384, 512, 640, 768, 1024],
+  shares: [1 / 16, 1 / 8, 1 / 4, 1 / 2],
+  positions: 600,
+} as const;
 
 /** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
 const CHOOSE_TOKENS = 6000;
@@ -87,6 +97,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
           passages.some((passage) => routeOf({ members: models, routes }, passage) === null);
       },
       refinement: request.fast ? null : { ...REFINEMENT, createStep: createOnnxDistillation },
+      quality: request.report ? QUALITY : null,
       seed,
       clock: systemClock,
       progress,
@@ -122,7 +133,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       scoreHeldOut(ensemble, split.report, progress),
     );
     await writeSpace(output, fit.space, record);
-    return { record, members, taps: fit.taps };
+    return { record, members, taps: fit.taps, quality: fit.quality };
   } finally {
     await opened.close();
   }

@@ -1,4 +1,5 @@
 import { type Matrix, shape } from "../linalg/matrix.ts";
+import { escapeXml } from "./escape-xml.ts";
 
 /** One axis of a CKA map: a member and the layers that were compared. */
 export interface CkaAxis {
@@ -192,12 +193,4 @@ function valueLabel(value: number): string {
   const rounded = value.toFixed(2);
   if (rounded === "-0.00") return ".00";
   return rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }

@@ -35,6 +35,8 @@ export interface ReadOptions {
   /** The anchor first. */
   readonly members: readonly [LanguageModel, ...LanguageModel[]];
   readonly documents: readonly CorpusDocument[];
+  /** Positions to keep, at most. */
+  readonly most?: number | undefined;
   readonly clock: Clock;
   readonly progress: Progress;
 }
@@ -124,10 +126,10 @@ export interface ChosenPosition {
 
 /** Positions at which every member has a state, evenly over all documents. */
 export async function readPositions(options: ReadOptions): Promise<ChosenPosition[]> {
-  const { members, clock, progress } = options;
+  const { members, clock, progress, most = MOST_POSITIONS } = options;
   const passages = options.documents.flatMap((document) => document.passages);
   const found: ChosenPosition[] = [];
-  progress.stage("reading documents to choose on", passages.length, "steps");
+  progress.stage("reading documents held back", passages.length, "steps");
   for (const [i, passage] of passages.entries()) {
     const reading = createStateReading(members, passage, clock);
     try {
@@ -143,10 +145,15 @@ export async function readPositions(options: ReadOptions): Promise<ChosenPositio
     progress.update(i + 1);
   }
   progress.finish();
-  const step = Math.max(1, found.length / MOST_POSITIONS);
+  return spread(found, most);
+}
+
+/** At most that many of the positions, evenly over all. */
+export function spread(positions: readonly ChosenPosition[], most: number): ChosenPosition[] {
+  const step = Math.max(1, positions.length / most);
   return Array.from(
-    { length: Math.min(MOST_POSITIONS, found.length) },
-    (_, i) => found[Math.floor(i * step)],
+    { length: Math.min(most, positions.length) },
+    (_, i) => positions[Math.floor(i * step)],
   ).filter((position) => position !== undefined);
 }
 

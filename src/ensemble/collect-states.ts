@@ -6,14 +6,21 @@ import { passageText, type CorpusDocument, type Passage } from "./corpus.ts";
 import { readPrompt } from "./prompt.ts";
 import { rowsOf } from "./token-reader.ts";
 
-/** What a fit learns from reading documents with every member: of a chat, only what the answers' tokens give. */
-export interface CollectedStates {
+/** What a closed-form fit takes from a text: of a chat, only what the answers' tokens give. */
+export interface TextMoments {
+  readonly documents: number;
   /** Mean and covariance of each member's final states after its own tokens, without the document start. */
   readonly moments: readonly Moments[];
   /** How often each of the anchor's tokens came (V). */
   readonly tokenCounts: Float64Array;
   /** Tokens read by the anchor. */
   readonly tokens: number;
+}
+
+/** What a fit learns from reading documents with every member. */
+export interface CollectedStates extends TextMoments {
+  /** The same when each of `shares` of the documents had been read. */
+  readonly snapshots: readonly TextMoments[];
   /** Each member's residual streams at word ends that all members share; none when no taps were asked. */
   readonly taps: readonly TappedStates[];
 }
@@ -28,6 +35,8 @@ export interface CollectOptions {
   /** The anchor first. */
   readonly members: readonly LanguageModel[];
   readonly documents: readonly CorpusDocument[];
+  /** Shares of the documents, in (0, 1], after which to keep what was learned so far. */
+  readonly shares: readonly number[];
   /** Layers of each member; empty for none. */
   readonly taps: readonly (readonly number[])[];
   /** The most places kept for the taps. */
@@ -39,15 +48,16 @@ export interface CollectOptions {
 const TOKENS_PER_PASSAGE = 512;
 
 export async function collectStates(options: CollectOptions): Promise<CollectedStates> {
-  const { members, progress } = options;
-  const passages = options.documents.flatMap((document) => document.passages);
+  const { members, documents, progress } = options;
   const moments = members.map((member) => createMoments(member.info.width));
   const tokenCounts = new Float64Array(members[0]?.tokenizer.vocabularySize ?? 0);
   const tapped = options.taps.map((layers) => layers.map((): Float32Array[] => []));
+  const snapshots: TextMoments[] = [];
+  let passages = 0;
   let tokens = 0;
   let places = 0;
-  progress.stage("reading the corpus", passages.length, "steps");
-  for (const [i, passage] of passages.entries()) {
+
+  async function learn(passage: Passage): Promise<void> {
     const readings = await Promise.all(
       members.map((member, m) => readPassage(member, passage, options.taps[m] ?? [])),
     );
@@ -64,13 +74,28 @@ export async function collectStates(options: CollectOptions): Promise<CollectedS
       );
       places++;
     }
-    progress.update(i + 1);
+  }
+
+  const learned = (read: number): TextMoments => ({
+    documents: read,
+    moments: moments.map((moment) => moment.result()),
+    tokenCounts: tokenCounts.slice(),
+    tokens,
+  });
+  const kept = new Set(options.shares.map((share) => Math.ceil(share * documents.length)));
+  const total = documents.reduce((sum, document) => sum + document.passages.length, 0);
+  progress.stage("reading the corpus", total, "steps");
+  for (const [i, document] of documents.entries()) {
+    for (const passage of document.passages) {
+      await learn(passage);
+      progress.update(++passages);
+    }
+    if (kept.has(i + 1)) snapshots.push(learned(i + 1));
   }
   progress.finish();
   return {
-    moments: moments.map((moment) => moment.result()),
-    tokenCounts,
-    tokens,
+    ...learned(documents.length),
+    snapshots,
     taps: options.taps.map((layers, m) => ({ layers, states: (tapped[m] ?? []).map(joined) })),
   };
 }

@@ -1,17 +1,17 @@
-import { decoderMatrix, type MatrixProduct } from "../alignment/decoder-matrix.ts";
-import { explainedVariance, jointSvd, sharedMaps, tokenWeights } from "../alignment/joint-svd.ts";
+import type { MatrixProduct } from "../alignment/decoder-matrix.ts";
+import { explainedVariance } from "../alignment/joint-svd.ts";
 import type { DistillationStep } from "../alignment/distil.ts";
-import { createSharedSpace, type SharedSpace } from "../alignment/shared-space.ts";
+import type { SharedSpace } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import { anchorRows, type AnchorRows, type FitMember } from "./anchor-rows.ts";
-import { chooseWeights, readPositions, type ChosenPosition } from "./choose-weights.ts";
-import { collectStates, type CollectedStates, type TappedStates } from "./collect-states.ts";
+import type { FitMember } from "./anchor-rows.ts";
+import { readPositions, spread, type ChosenPosition } from "./choose-weights.ts";
+import { collectStates, type TappedStates, type TextMoments } from "./collect-states.ts";
 import type { CorpusDocument, CorpusSplit } from "./corpus.ts";
 import { collectExamples } from "./distillation-examples.ts";
-import { partialShares } from "./partial-shares.ts";
+import { qualityCurves, type QualityCurves } from "./quality-curves.ts";
 import { refineSpace } from "./refine-space.ts";
+import { createSpaceFitter, type SpaceFitter } from "./space-fitter.ts";
 
 export interface FitOptions {
   /** The anchor first. */
@@ -30,9 +30,20 @@ export interface FitOptions {
   readonly findFused: (first: SharedSpace) => Promise<(document: CorpusDocument) => boolean>;
   /** Refines the closed-form maps by distillation; null leaves them as they are. */
   readonly refinement: Refinement | null;
+  /** Also measures what other dimensions and shorter texts come to; null does not. */
+  readonly quality: QualityRequest | null;
   readonly seed: number;
   readonly clock: Clock;
   readonly progress: Progress;
+}
+
+export interface QualityRequest {
+  /** k to measure beside the fit's own and the full rank. */
+  readonly dimensions: readonly number[];
+  /** Shares of the fit documents, in (0, 1), to measure beside all of them. */
+  readonly shares: readonly number[];
+  /** Positions to choose weights on, and as many of the report documents to measure at, at most. */
+  readonly positions: number;
 }
 
 export interface Refinement {
@@ -56,115 +67,83 @@ export interface Fit {
   /** Share of the weighted logit variance that k dimensions carry. */
   readonly explainedVariance: number;
   readonly taps: readonly TappedStates[];
+  /** Measured on those of the report documents that are fused; null unless asked. */
+  readonly quality: QualityCurves | null;
 }
 
 /**
  * Learns a shared space from text. In closed form: moments of every member's final states on the fit documents, the
  * weighted joint SVD of the members' heads over the anchor's vocabulary, then biases and weights on the choose
  * documents, and those again on the ones that are fused. Then, if asked, refines the maps on the fit documents and
- * chooses the weights anew. The report documents are not touched.
+ * chooses the weights anew. The report documents are read for `quality` alone, and decide nothing.
  */
 export async function fitSpace(options: FitOptions): Promise<Fit> {
-  const { members, corpus, dimension, progress, multiply, clock } = options;
-  const models: [LanguageModel, ...LanguageModel[]] = [
-    members[0].model,
-    ...members.slice(1).map((member) => member.model),
-  ];
-  const collected = await collectStates({
-    members: models,
+  const { members, corpus, dimension, progress, multiply, clock, eigenvalueFloor, quality } = options;
+  const fitter = await createSpaceFitter({ members, multiply, eigenvalueFloor });
+  const text = await collectStates({
+    members: fitter.models,
     documents: corpus.fit,
+    shares: quality?.shares ?? [],
     taps: options.taps,
     tappedPlaces: options.tappedPlaces,
     progress,
   });
-  const tables = await anchorRows(members);
-  const svd = jointSvd(
-    tables.map(({ rows }, m) => {
-      const width = models[m]?.info.width ?? 0;
-      const moments = collected.moments[m];
-      if (moments === undefined) throw new Error("fit: a member has read nothing");
-      return {
-        width,
-        rows: (first: number, count: number) => rows.subarray(first * width, (first + count) * width),
-        mean: moments.mean,
-        covariance: moments.covariance,
-        scale: 1 / models.length,
-      };
-    }),
-    tokenWeights(withEnds(collected.tokenCounts, models[0].tokenizer.endTokens, corpus.fit.length)),
-    { eigenvalueFloor: options.eigenvalueFloor, progress },
-  );
-  const draft = withShares(
-    createSharedSpace(
-      svd,
-      sharedMaps(svd, dimension),
-      models.map((model) => model.info.id),
-      models.map(() => 1 / models.length),
-    ),
-    tables.map((table) => partialShares(table, collected.tokenCounts)),
-  );
-  const choose = async (space: SharedSpace, positions: readonly ChosenPosition[]): Promise<SharedSpace> => {
-    const rows = tables.map((table) => table.rows);
-    const decoder = await decoderMatrix(space, rows, multiply);
-    const special = [...models[0].tokenizer.specialTokens];
-    const continuations = members.map((member) => member.continuations);
-    return chooseWeights({ space, tables, decoder, positions, continuations, special, multiply, progress });
-  };
-  const read = (documents: readonly CorpusDocument[]): Promise<ChosenPosition[]> =>
-    readPositions({ members: models, documents, clock, progress });
-  const first = await choose(draft, await read(corpus.choose));
+  const svd = fitter.decompose(text, progress);
+  const read = (documents: readonly CorpusDocument[], most?: number): Promise<ChosenPosition[]> =>
+    readPositions({ members: fitter.models, documents, most, clock, progress });
+  const draft = fitter.cut(svd, text, dimension);
+  const all = await read(corpus.choose);
+  const first = await fitter.choose(draft, all, progress);
   const isFused = await options.findFused(first);
-  const positions = await read(corpus.choose.filter(isFused));
-  const closed = await choose(first, positions);
+  const kept = corpus.choose.filter(isFused);
+  const keptAll = kept.length === corpus.choose.length;
+  const positions = keptAll ? all : await read(kept);
+  const closed = keptAll ? first : await fitter.choose(first, positions, progress);
   const { refinement } = options;
   const documents = corpus.fit.filter(isFused);
   const refined =
-    refinement &&
-    (await refine({ ...options, refinement, documents, members: models, space: closed, tables, collected }));
+    refinement && (await refine({ ...options, refinement, documents, space: closed, fitter, text }));
+  const space = refined === null ? closed : await fitter.choose(refined.space, positions, progress);
   return {
-    space: refined === null ? closed : await choose(refined.space, positions),
-    fitTokens: collected.tokens,
+    space,
+    fitTokens: text.tokens,
     refinedPositions: refined?.positions ?? 0,
     choosePositions: positions.length,
     explainedVariance: explainedVariance(svd)[dimension - 1] ?? 1,
-    taps: collected.taps,
+    taps: text.taps,
+    quality:
+      quality &&
+      (await qualityCurves({
+        fitter,
+        svd,
+        text,
+        snapshots: text.snapshots,
+        dimension,
+        dimensions: quality.dimensions,
+        refined: refined && space,
+        choosing: spread(positions, quality.positions),
+        scored: await read(corpus.report.filter(isFused), quality.positions),
+        progress,
+      })),
   };
-}
-
-/** The space with each member's shares of its partial rows (m arrays of V) in its token biases. */
-function withShares(space: SharedSpace, shares: readonly Float32Array[]): SharedSpace {
-  const members = space.members.map((member, m) =>
-    Object.assign({}, member, {
-      tokenBias: member.tokenBias.map((bias, token) => bias + (shares[m]?.[token] ?? 0)),
-    }),
-  );
-  return { ...space, members };
 }
 
 interface RefineOptions extends Pick<FitOptions, "clock" | "progress" | "seed"> {
   readonly refinement: Refinement;
-  readonly members: readonly [LanguageModel, ...LanguageModel[]];
+  readonly fitter: SpaceFitter;
   readonly documents: readonly CorpusDocument[];
   readonly space: SharedSpace;
-  readonly tables: readonly AnchorRows[];
-  readonly collected: CollectedStates;
+  readonly text: TextMoments;
 }
 
 async function refine(options: RefineOptions): Promise<{ space: SharedSpace; positions: number }> {
-  const { refinement, members, documents, space, tables, collected, clock, progress, seed } = options;
+  const { refinement, fitter, documents, space, text, clock, progress, seed } = options;
   const { positions: most, epochs } = refinement;
-  const examples = await collectExamples({ members, documents, most, clock, progress });
+  const examples = await collectExamples({ members: fitter.models, documents, most, clock, progress });
   const step = await refinement.createStep(
-    tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
+    fitter.tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
   );
-  const means = collected.moments.map(({ mean }) => Float32Array.from(mean));
+  const means = text.moments.map(({ mean }) => Float32Array.from(mean));
   const refined = await refineSpace({ space, means, examples, step, epochs, seed, progress });
   return { space: refined, positions: examples.length };
-}
-
-/** Every document ends once, though its text does not say so: the decoder must know the end tokens well. */
-function withEnds(counts: Float64Array, endTokens: readonly number[], documents: number): Float64Array {
-  const counted = counts.slice();
-  for (const token of endTokens) counted[token] = (counted[token] ?? 0) + documents;
-  return counted;
 }

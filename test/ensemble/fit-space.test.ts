@@ -1,60 +1,21 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { constantGate } from "../../src/alignment/gate.ts";
-import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
+import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
 import { anchorRows, type FitMember } from "../../src/ensemble/anchor-rows.ts";
-import type { CorpusDocument, CorpusSplit } from "../../src/ensemble/corpus.ts";
+import type { CorpusSplit } from "../../src/ensemble/corpus.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { fitSpace, type Fit } from "../../src/ensemble/fit-space.ts";
 import { createFusedReading } from "../../src/ensemble/fused-reading.ts";
 import type { Prediction } from "../../src/ensemble/reading.ts";
 import { createSingleReading } from "../../src/ensemble/single-reading.ts";
-import { matrixFrom } from "../../src/linalg/matrix.ts";
-import { multiplyNT } from "../../src/linalg/product.ts";
 import { systemClock } from "../../src/ports/clock.ts";
-import type { LanguageModel } from "../../src/ports/language-model.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
-import { createScriptedMember } from "../scripted-member.ts";
-
-const multiply: MatrixProduct = async (a, b, depth) =>
-  Float32Array.from(
-    multiplyNT(matrixFrom(a.length / depth, depth, a), matrixFrom(b.length / depth, depth, b)).data,
-  );
-
-/** A scripted member's head is linear: its rows are what it gives for the unit vectors. */
-function fitMember(model: LanguageModel): FitMember {
-  return {
-    model,
-    async outputRows(tokens) {
-      const { width } = model.info;
-      const units = Float32Array.from({ length: width * width }, (_, at) => (at % (width + 1) === 0 ? 1 : 0));
-      const columns = await model.head.decode(units);
-      const rows = new Float32Array(tokens.length * width);
-      for (const [i, token] of tokens.entries()) {
-        if (token < 0) continue;
-        for (let j = 0; j < width; j++)
-          rows[i * width + j] = columns[j * model.head.vocabularySize + token] ?? 0;
-      }
-      return rows;
-    },
-    continuations: null,
-  };
-}
+import { createScriptedMembers, fitDocuments, fitMember, multiply, textDocument } from "../scripted-fit.ts";
 
 const constantGates = (weight: number) => ({ text: constantGate(weight), chat: constantGate(weight) });
 
-const sentences = [
-  "the cat sat on the mat.",
-  "a dog ran far away!",
-  "we ate 12 figs; they ate 7.",
-  "Où est-il?",
-];
-const textDocument = (text: string): CorpusDocument => ({
-  domain: "text",
-  source: text,
-  passages: [{ kind: "text", text }],
-});
 const corpus: CorpusSplit = {
-  fit: sentences.map((text) => textDocument(text.repeat(4))),
+  fit: fitDocuments,
   choose: ["the mat sat on a dog.", "it est 12 figs"].map(textDocument),
   report: [],
 };
@@ -72,9 +33,7 @@ const exponentialSum = (logprobs: Float32Array): number =>
   logprobs.reduce((sum, logprob) => sum + Math.exp(logprob), 0);
 
 describe("a space fitted for three members of different widths", () => {
-  const models = [16, 24, 8].map((width, m) =>
-    createScriptedMember({ id: `member-${m}`, seed: m + 1, width }),
-  );
+  const models = createScriptedMembers();
   const members = models.map(fitMember) as [FitMember, ...FitMember[]];
   let fit: Fit;
   let decoder: Float32Array;
@@ -90,6 +49,7 @@ describe("a space fitted for three members of different widths", () => {
       multiply,
       findFused: async () => () => true,
       refinement: null,
+      quality: null,
       seed: 1,
       clock: systemClock,
       progress: silentProgress,

@@ -5,9 +5,11 @@ import pc from "picocolors";
 import { ckaHeatMap, ckaTable } from "../../../src/alignment/cka-report.ts";
 import { compareLayers } from "../compare-layers.ts";
 import { DEFAULT_CORPUS } from "../corpus-files.ts";
+import { qualityChart } from "../../../src/ensemble/quality-chart.ts";
 import { fitToFile, type FitOutcome } from "../fit.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { qualityLines } from "./quality-table.ts";
 import { scoreLines } from "./scores-table.ts";
 import { wholeNumber } from "./whole-number.ts";
 
@@ -48,7 +50,8 @@ export function registerFitCommand(program: Command): void {
     .option("-o, --output <file>", "where the map goes (default: in CONCORD_HOME, where the gateway looks)")
     .option(
       "--report [folder]",
-      "also compare the members' layers (CKA): a table, and an SVG in the folder (default: .)",
+      "also compare the members' layers (CKA) and measure quality by dimension and by tokens: tables, and SVGs in the " +
+        "folder (default: .); some ten minutes more",
     )
     .option("--json", "print the fit record as JSON")
     .addHelpText(
@@ -68,12 +71,17 @@ export function registerFitCommand(program: Command): void {
         report: options.report !== undefined,
         progress: createProgressBar(),
       });
-      if (options.json) process.stdout.write(`${JSON.stringify(outcome.record, null, 2)}\n`);
+      if (options.json) process.stdout.write(`${JSON.stringify(jsonOf(outcome), null, 2)}\n`);
       else process.stdout.write(`${summary(outcome, output).join("\n")}\n`);
       if (options.report !== undefined) {
         await writeReport(outcome, options.report === true ? "." : options.report, options.json === true);
       }
     });
+}
+
+/** The fit record, with the report's numbers if there are any. */
+function jsonOf({ record, quality }: FitOutcome): object {
+  return quality === null ? record : { ...record, quality };
 }
 
 function summary({ record }: FitOutcome, output: string): string[] {
@@ -94,11 +102,16 @@ function summary({ record }: FitOutcome, output: string): string[] {
 
 async function writeReport(outcome: FitOutcome, folder: string, quiet: boolean): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const { name, map } of compareLayers(outcome)) {
+  const write = async (name: string, svg: string, table: string): Promise<void> => {
     const path = join(folder, `${name}.svg`);
-    await writeFile(path, ckaHeatMap(map));
-    if (!quiet) process.stdout.write(`\n${ckaTable(map)}\n${pc.dim(path)}\n`);
-  }
+    await writeFile(path, svg);
+    if (!quiet) process.stdout.write(`\n${table}\n${pc.dim(path)}\n`);
+  };
+  for (const { name, map } of compareLayers(outcome)) await write(name, ckaHeatMap(map), ckaTable(map));
+  const { quality } = outcome;
+  if (quality === null) return;
+  const table = qualityLines(quality, process.stdout.columns ?? Infinity);
+  await write(`fit-quality-${quality.ids.join("-")}`, qualityChart(quality), table.join("\n"));
 }
 
 /** The decoder's weights lie in blocks of 32. */
