@@ -28,14 +28,22 @@ export interface OpenMembers {
 
 /** Fetches what is missing, builds what is not there yet, and starts a worker for each member. */
 export async function openMembers(options: OpenOptions): Promise<OpenMembers> {
+  for (const id of MEMBER_IDS) await pull(findModel(id), options);
+  const sources: MemberSource[] = [];
+  for (const id of MEMBER_IDS) sources.push(await prepare(findModel(id), options));
+  return openSources(sources, options);
+}
+
+/** Starts a worker for each member, the anchor first. @throws Error when there is none */
+export async function openSources(
+  sources: readonly MemberSource[],
+  options: OpenOptions,
+): Promise<OpenMembers> {
   const opened: OpenMember[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(opened.map((member) => member.close()));
   };
   try {
-    for (const id of MEMBER_IDS) await pull(findModel(id), options);
-    const sources: MemberSource[] = [];
-    for (const id of MEMBER_IDS) sources.push(await prepare(findModel(id), options));
     opened.push(...(await Promise.all(sources.map(openMember))));
     const [anchor, ...others] = opened;
     if (anchor === undefined) throw new Error("no members are configured");
@@ -60,8 +68,10 @@ async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Pr
   if (fetched && noticeRequired) progress.note(`${model.displayName} is under the ${name}: ${url}`);
 }
 
-interface MemberSource {
+/** A member's weights and graphs on this machine. */
+export interface MemberSource {
   readonly id: string;
+  /** Its weight file. */
   readonly path: string;
   readonly files: MemberFiles;
 }
