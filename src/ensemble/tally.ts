@@ -14,7 +14,7 @@ export type TalliedReport = Omit<AnswerReport, "answeredBy" | "notFused">;
 
 export interface TalliedMember {
   readonly id: string;
-  /** Told where it was never there. */
+  /** Told where there were no positions. */
   readonly weight: number;
 }
 
@@ -101,7 +101,7 @@ function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: numb
 function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number): MemberReport {
   return {
     id: member.id,
-    weight: mean(sum.weight, sum.positions) ?? member.weight,
+    weight: mean(sum.weight, sum.positions + sum.abstentions) ?? member.weight,
     bitsPerByte: bitsPerByte(sum),
     top1Agreement: mean(sum.sameTop, sum.positions),
     entropy: mean(sum.entropy, sum.positions),

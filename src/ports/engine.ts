@@ -106,7 +106,7 @@ export interface Agreement {
 
 export interface MemberReport {
   readonly id: string;
-  /** The weight this member's projected state had in the fused one. */
+  /** The weight this member's projected state had in the fused one, in the mean over the positions; 0 where it abstained. */
   readonly weight: number;
   /** Bits per byte of the scored text under this member's distribution; null for an empty text. */
   readonly bitsPerByte: number | null;

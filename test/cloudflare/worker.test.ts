@@ -97,18 +97,16 @@ describe("a Worker with members", () => {
       model: "concord",
       completionTokens: 4,
       finishReason: "length",
-      report: {
-        members: [
-          { id: "first", weight: 0.5 },
-          { id: "second", weight: 0.5 },
-        ],
-      },
+      report: { members: [{ id: "first" }, { id: "second" }] },
       text: null,
     });
     const { agreement, members } = record?.report ?? {};
     // The second member has no state inside a character: those positions are not compared.
     const abstained = members?.[1]?.abstained?.positions ?? 0;
     expect(agreement?.positions).toBe(4 - abstained);
+    // Where it is alone the first has all the weight.
+    expect(members?.[0]?.weight).toBeCloseTo((0.5 * (4 - abstained) + abstained) / 4, 6);
+    expect(members?.[1]?.weight).toBeCloseTo((0.5 * (4 - abstained)) / 4, 6);
     expect(agreement?.jsDivergence).toBeGreaterThan(0);
     expect(agreement?.jsDivergence).toBeLessThanOrEqual(Math.LN2);
   });
