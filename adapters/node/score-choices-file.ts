@@ -23,6 +23,8 @@ export interface ScoreRequest {
   readonly split: ChoiceItem["split"];
   /** Whether decisions are to be learned from the items of the split "fit". */
   readonly learn: boolean;
+  /** Whether what members say together is scored too; learned decisions do without. */
+  readonly together: boolean;
   /** At most this many items of a split, evenly over the file; null for all. */
   readonly limit: number | null;
   /** Where scores are kept; null for the file in CONCORD_HOME that belongs to the members. */
@@ -53,7 +55,7 @@ type KeptScores = z.infer<typeof scoresSchema>;
  * that was killed, are not scored again.
  */
 export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest): Promise<SplitItems> {
-  const { path, split, limit, progress } = request;
+  const { path, split, together, limit, progress } = request;
   const items = parseChoices(path, await readFile(path, "utf8"));
   const ofSplit = (wanted: ChoiceItem["split"]): readonly ChoiceItem[] =>
     evenly(
@@ -75,7 +77,7 @@ export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest
   /** Items to learn from need only what members say alone. */
   const missingOf = (item: ChoiceItem): WantedScores => ({
     alone: cache.get(itemKey(keys.alone, item)) === undefined,
-    together: !learned.has(item) && cache.get(itemKey(keys.together, item)) === undefined,
+    together: together && !learned.has(item) && cache.get(itemKey(keys.together, item)) === undefined,
   });
   const scorer = createChoiceScorer(ensemble);
   try {

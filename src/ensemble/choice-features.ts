@@ -1,5 +1,8 @@
 import { createMatrix, matrixFrom, type Matrix } from "../linalg/matrix.ts";
-import type { ScoredItem } from "./choice-ways.ts";
+import type { ItemScores } from "./score-choices.ts";
+
+/** What a head reads of an item: what each member says alone of its options. */
+export type OptionEvidence = Pick<ItemScores, "bytes" | "alone">;
 
 /** What is known of the options of n items, one item's after another's; in every column an item's options sum to 0. */
 export interface OptionFeatures {
@@ -9,36 +12,36 @@ export interface OptionFeatures {
   readonly states: readonly Matrix[];
   /** Options of each item (n). */
   readonly counts: readonly number[];
-  /** Which of its options is right (n). */
-  readonly labels: readonly number[];
 }
 
 /** @throws Error when an item has no scores or states of one of the members */
-export function optionFeatures(items: readonly ScoredItem[], memberIds: readonly string[]): OptionFeatures {
-  const rows = items.reduce((sum, { item }) => sum + item.choices.length, 0);
+export function optionFeatures(
+  items: readonly OptionEvidence[],
+  memberIds: readonly string[],
+): OptionFeatures {
+  const counts = items.map(({ bytes }) => bytes.length);
+  const rows = counts.reduce((sum, count) => sum + count, 0);
   const logprobs = createMatrix(rows, 2 * memberIds.length);
   const states = memberIds.map((): Float32Array[] => []);
   let first = 0;
-  for (const { item, scores } of items) {
-    const meanBytes = mean(scores.bytes);
+  for (const [i, { bytes, alone: members }] of items.entries()) {
+    const meanBytes = mean(bytes);
     for (const [m, id] of memberIds.entries()) {
-      const alone = scores.alone.find(({ name }) => name === id);
-      if (alone === undefined) throw new Error(`${item.id}: no scores of ${id}`);
+      const alone = members.find(({ name }) => name === id);
+      if (alone === undefined) throw new Error(`item ${i}: no scores of ${id}`);
       states[m]?.push(...alone.states);
       for (const [option, logprob] of alone.logprobs.entries()) {
         const at = (first + option) * logprobs.columns + 2 * m;
         logprobs.data[at] = logprob;
-        logprobs.data[at + 1] = (logprob * meanBytes) / (scores.bytes[option] ?? 1);
+        logprobs.data[at + 1] = (logprob * meanBytes) / (bytes[option] ?? 1);
       }
     }
-    first += item.choices.length;
+    first += bytes.length;
   }
-  const counts = items.map(({ item }) => item.choices.length);
   return {
     logprobs: centred(logprobs, counts),
     states: states.map((rowsOfMember) => centred(stacked(rowsOfMember), counts)),
     counts,
-    labels: items.map(({ item }) => item.label),
   };
 }
 

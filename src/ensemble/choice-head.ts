@@ -3,17 +3,24 @@ import { fitOptionSpace, projectOptions, type OptionSpace } from "../alignment/o
 import { type Matrix, sideBySide } from "../linalg/matrix.ts";
 import { multiplyVector } from "../linalg/product.ts";
 import { choiceLogLoss, fitConditionalLogit, type ChoiceSets } from "../stats/conditional-logit.ts";
-import { optionFeatures, type OptionFeatures } from "./choice-features.ts";
+import { optionFeatures, type OptionEvidence } from "./choice-features.ts";
 import type { LearnedHeads, ScoredItem } from "./choice-ways.ts";
 
-/** A decision that was learned. */
+/**
+ * A decision that was learned, as plain data: an option's score is Σ_m a_m·l_m + Σ_m θ_m·x_m over the features of
+ * choice-features.ts, and the softmax of an item's scores its probabilities.
+ */
 export interface ChoiceHead {
+  /** Members it reads (m). */
+  readonly memberIds: readonly string[];
   /** Items it was learned from. */
   readonly items: number;
   /** What was picked on the items to choose on. */
   readonly form: HeadForm;
-  /** The option it takes. */
-  decide(scored: ScoredItem): number;
+  /** a: of each member's log-probability and that by bytes (2m), per nat. */
+  readonly logprobWeights: readonly number[];
+  /** θ_m of each member's states (m), (d_m) each; none where these are not read. */
+  readonly stateWeights: readonly (readonly number[])[];
 }
 
 /** What a head reads, and how far it is held back. */
@@ -44,34 +51,48 @@ export function learnChoiceHead(
   if (fit.length === 0 || choosing.length === 0) {
     throw new Error(`a head needs items to fit and to choose on, got ${fit.length} and ${choosing.length}`);
   }
-  const fitFeatures = optionFeatures(fit, memberIds);
+  const fitFeatures = optionFeatures(evidenceOf(fit), memberIds);
   const scale = fitStandardisation(fitFeatures.logprobs);
   const space = fitOptionSpace(fitFeatures.states, DIMENSION);
-  const seen = headInputs(fitFeatures, scale, space);
-  const unseen = headInputs(optionFeatures(choosing, memberIds), scale, space);
-  const form = pickForm(seen, unseen);
-  const both = headInputs(optionFeatures([...fit, ...choosing], memberIds), scale, space);
-  const weights = fitForm(both, form);
-  const count = both.logprobs.columns;
-  const logprobWeights = weights.subarray(0, count);
-  // θ·z = Σ_m (P_m θ)·x_m
-  const stateWeights =
-    form.stateRidge === null
-      ? []
-      : space.projections.map((projection) => multiplyVector(projection, weights.subarray(count)));
+  const inputs = (items: readonly ScoredItem[]): HeadInputs => headInputs(items, memberIds, scale, space);
+  const form = pickForm(inputs(fit), inputs(choosing));
+  const weights = fitForm(inputs([...fit, ...choosing]), form);
+  const count = 2 * memberIds.length;
   return {
+    memberIds,
     items: fit.length + choosing.length,
     form,
-    decide(scored) {
-      const { logprobs, states } = optionFeatures([scored], memberIds);
-      const parts = [
-        multiplyVector(standardise(logprobs, scale), logprobWeights),
-        ...stateWeights.flatMap((own, m) => states.slice(m, m + 1).map((x) => multiplyVector(x, own))),
-      ];
-      const scores = scored.item.choices.map((_, c) => parts.reduce((sum, part) => sum + (part[c] ?? 0), 0));
-      return scores.indexOf(Math.max(...scores));
-    },
+    // The means that were taken off are the same for all options.
+    logprobWeights: Array.from(scale.deviation, (spread, j) => (spread > 0 ? (weights[j] ?? 0) / spread : 0)),
+    // θ·z = Σ_m (P_m θ)·x_m
+    stateWeights:
+      form.stateRidge === null
+        ? []
+        : space.projections.map((projection) =>
+            Array.from(multiplyVector(projection, weights.subarray(count))),
+          ),
   };
+}
+
+/**
+ * Scores of an item's options (c), nats up to a constant of the item. Cost c Σ d.
+ * @throws Error when a member's scores are not there, RangeError when its states are of another width
+ */
+export function headScores(head: ChoiceHead, evidence: OptionEvidence): number[] {
+  const { logprobs, states } = optionFeatures([evidence], head.memberIds);
+  const parts = [
+    multiplyVector(logprobs, Float64Array.from(head.logprobWeights)),
+    ...head.stateWeights.flatMap((own, m) =>
+      states.slice(m, m + 1).map((x) => multiplyVector(x, Float64Array.from(own))),
+    ),
+  ];
+  return evidence.bytes.map((_, c) => parts.reduce((sum, part) => sum + (part[c] ?? 0), 0));
+}
+
+/** The option with the highest score, the first among equals. */
+export function decideByHead(head: ChoiceHead, evidence: OptionEvidence): number {
+  const scores = headScores(head, evidence);
+  return scores.indexOf(Math.max(...scores));
 }
 
 /** A head for every member alone, and one for all. */
@@ -87,7 +108,7 @@ export function learnHeads(
 }
 
 /** Features in the head's units. */
-interface HeadInputs extends Pick<OptionFeatures, "counts" | "labels"> {
+interface HeadInputs extends Pick<ChoiceSets, "counts" | "labels"> {
   /** (Σ c, 2m). */
   readonly logprobs: Matrix;
   /** z (Σ c, k). */
@@ -95,16 +116,22 @@ interface HeadInputs extends Pick<OptionFeatures, "counts" | "labels"> {
 }
 
 function headInputs(
-  { logprobs, states, counts, labels }: OptionFeatures,
+  items: readonly ScoredItem[],
+  memberIds: readonly string[],
   scale: Standardisation,
   space: OptionSpace,
 ): HeadInputs {
+  const { logprobs, states, counts } = optionFeatures(evidenceOf(items), memberIds);
   return {
     logprobs: standardise(logprobs, scale),
     shared: projectOptions(space, states),
     counts,
-    labels,
+    labels: items.map(({ item }) => item.label),
   };
+}
+
+function evidenceOf(items: readonly ScoredItem[]): OptionEvidence[] {
+  return items.map(({ scores }) => scores);
 }
 
 function pickForm(seen: HeadInputs, unseen: HeadInputs): HeadForm {

@@ -1,4 +1,4 @@
-import type { ChoiceHead } from "./choice-head.ts";
+import { decideByHead, type ChoiceHead } from "./choice-head.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 import type { ChoiceItem } from "./option-tokens.ts";
 import { BY_LOG_PROBABILITY, MEAN_OF_PROBABILITIES, throughSharedSpace, withHead } from "./row-names.ts";
@@ -97,7 +97,7 @@ interface ScoredWay extends ChoiceWay {
 
 function headWay(name: string, head: ChoiceHead | undefined): ChoiceWay[] {
   if (head === undefined) return [];
-  return [{ name, normalisation: null, isRight: (at) => head.decide(at) === at.item.label }];
+  return [{ name, normalisation: null, isRight: (at) => decideByHead(head, at.scores) === at.item.label }];
 }
 
 function scoredWay(name: string, normalisation: Normalisation): ScoredWay {

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { learnChoiceHead, learnHeads } from "../../src/ensemble/choice-head.ts";
+import {
+  decideByHead,
+  headScores,
+  learnChoiceHead,
+  learnHeads,
+  type ChoiceHead,
+} from "../../src/ensemble/choice-head.ts";
 import type { ScoredItem } from "../../src/ensemble/choice-ways.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 
@@ -46,8 +52,8 @@ function simulated(count: number, seed: number, telling: Telling): ScoredItem[] 
   });
 }
 
-function shareRight(head: { decide(scored: ScoredItem): number }, items: readonly ScoredItem[]): number {
-  return items.filter((scored) => head.decide(scored) === scored.item.label).length / items.length;
+function shareRight(head: ChoiceHead, items: readonly ScoredItem[]): number {
+  return items.filter(({ item, scores }) => decideByHead(head, scores) === item.label).length / items.length;
 }
 
 describe("a decision head", () => {
@@ -88,7 +94,7 @@ describe("a decision head", () => {
     const head = learnChoiceHead(memberIds, simulated(80, 7, telling), simulated(40, 8, telling));
     for (const scored of simulated(100, 9, telling)) {
       const last = scored.item.choices.length - 1;
-      expect(head.decide(reversed(scored))).toBe(last - head.decide(scored));
+      expect(decideByHead(head, reversed(scored).scores)).toBe(last - decideByHead(head, scored.scores));
     }
   });
 
@@ -96,9 +102,30 @@ describe("a decision head", () => {
     const telling = { logprobs: 0.5, states: 0.5 };
     const learn = () => learnChoiceHead(memberIds, simulated(50, 7, telling), simulated(30, 8, telling));
     const [one, other] = [learn(), learn()];
-    expect(one.form).toEqual(other.form);
-    const fresh = simulated(50, 9, telling);
-    expect(fresh.map((scored) => one.decide(scored))).toEqual(fresh.map((scored) => other.decide(scored)));
+    expect(one).toEqual(other);
+  });
+
+  it("scores to the last bit the same after it was written as JSON and read again", () => {
+    const telling = { logprobs: 0.5, states: 0.5 };
+    const head = learnChoiceHead(memberIds, simulated(80, 7, telling), simulated(40, 8, telling));
+    expect(head.stateWeights.map((weights) => weights.length)).toEqual([WIDTH, WIDTH]);
+    const read: ChoiceHead = JSON.parse(JSON.stringify(head));
+    for (const { scores } of simulated(20, 9, telling)) {
+      expect(headScores(read, scores)).toEqual(headScores(head, scores));
+    }
+  });
+
+  it("gives the right option about the probability that its softmax says", () => {
+    const telling = { logprobs: 1, states: 0 };
+    const head = learnChoiceHead(memberIds, simulated(600, 13, telling), simulated(300, 14, telling));
+    let expected = 0;
+    const fresh = simulated(2000, 15, telling);
+    for (const { scores } of fresh) {
+      const found = headScores(head, scores);
+      const top = Math.max(...found);
+      expected += 1 / found.reduce((sum, score) => sum + Math.exp(score - top), 0);
+    }
+    expect(Math.abs(shareRight(head, fresh) - expected / fresh.length)).toBeLessThan(0.03);
   });
 
   it("is refused without items to choose on, and names an item without a member's scores", () => {

@@ -34,12 +34,14 @@ async function scoreQuiz(
   {
     limit = null,
     learn = false,
+    together = true,
     split = "report",
-  }: Partial<Pick<ScoreRequest, "limit" | "learn" | "split">> = {},
+  }: Partial<Pick<ScoreRequest, "limit" | "learn" | "together" | "split">> = {},
 ) {
   const notes: string[] = [];
   const progress = { ...silentProgress, note: (text: string) => void notes.push(text) };
-  const found = await scoreChoicesFile(ensemble, { path, split, learn, limit, scoresPath, progress });
+  const request = { path, split, learn, together, limit, scoresPath, progress };
+  const found = await scoreChoicesFile(ensemble, request);
   return { ...found, notes };
 }
 
@@ -126,6 +128,14 @@ describe("scoring a file of choices", () => {
     expect((await scoreQuiz(createScriptedEnsemble())).fit).toEqual([]);
     // What is learned from items is not told of them.
     expect((await scoreQuiz(createScriptedEnsemble(), { learn: true, split: "choose" })).fit).toEqual([]);
+  });
+
+  it("scores only what members say alone where the rest is not wanted", async () => {
+    const { told, choosing } = await scoreQuiz(createScriptedEnsemble(), { together: false });
+    for (const { scores } of [...told, ...choosing]) {
+      expect(scores.alone).toHaveLength(2);
+      expect(scores.together).toEqual([]);
+    }
   });
 
   it("does not take what members say together under another map for these, but what they say alone", async () => {

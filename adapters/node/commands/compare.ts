@@ -112,6 +112,7 @@ async function onChoices(
     path,
     split,
     learn: first === ENSEMBLE_ID || second === ENSEMBLE_ID,
+    together: true,
     limit: limit ?? null,
     scoresPath: resume ?? null,
     progress,

@@ -68,6 +68,7 @@ export async function evaluateChoiceFiles(
       path,
       split: options.split,
       learn: true,
+      together: true,
       limit: options.limit ?? null,
       scoresPath: options.resume ?? null,
       progress,
