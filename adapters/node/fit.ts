@@ -22,7 +22,8 @@ export interface FitRequest extends OpenOptions {
   readonly corpus: readonly string[];
   /** Where the map goes. */
   readonly output: string;
-  readonly dimension: number;
+  /** k; null for all: the sum of the members' widths, in whole blocks of the decoder's weights. */
+  readonly dimension: number | null;
   readonly seed: number;
   readonly eigenvalueFloor: number;
   /** Tokens to fit on, at most. */
@@ -57,17 +58,23 @@ const CHOOSE_TOKENS = 6000;
 const REPORT_TOKENS = 6000;
 /** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
 const ROUTE_TOKENS = 3000;
+/** The decoder's weights lie in blocks of that many. */
+export const BLOCK_SIZE = 32;
+/** More cost time at every token and gain little: see docs/fusion.md. */
+const OWN_TOKENS = 16_384;
 /** What fits into ten minutes on two cores together with everything else. */
 const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
-  const { output, dimension, seed, eigenvalueFloor, progress } = request;
+  const { output, seed, eigenvalueFloor, progress } = request;
   const corpus = await readCorpus(request.corpus);
   const whole = splitCorpus(corpus.documents, seed);
   const opened = await openMembers(request);
   try {
     const members = opened.members.map(({ model }) => model.info);
+    const full = members.reduce((sum, { width }) => sum + width, 0);
+    const dimension = request.dimension ?? full - (full % BLOCK_SIZE);
     const [anchor, ...followers] = opened.members;
     const models = [anchor.model, ...followers.map(({ model }) => model)] as const;
     const { tokenizer } = anchor.model;
@@ -82,6 +89,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       members: opened.members,
       corpus: split,
       dimension,
+      ownTokens: OWN_TOKENS,
       eigenvalueFloor,
       taps: request.report ? members.map(tappedLayers) : [],
       tappedPlaces: TAPPED_PLACES,
@@ -112,8 +120,9 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         weightsHash,
         width,
         weight: fit.space.members[m]?.weight ?? 0,
-        gates: fit.space.members[m]?.gates,
+        ownTokens: fit.space.members[m]?.own.ids.length ?? 0,
       })),
+      gates: fit.space.gates,
       corpus: {
         name: corpus.name,
         sha256: corpus.sha256,

@@ -1,8 +1,9 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decoderRowCount } from "../../src/alignment/shared-space.ts";
 import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
-import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
+import { decoderRows } from "../../src/ensemble/decoder-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { decoderGraph } from "./graph-cache.ts";
 import { createOnnxDecoder } from "./onnx-member.ts";
@@ -72,15 +73,19 @@ export async function joinMembers(
     label: "the shared decoder",
     progress,
     load: async () => {
-      const tables = await anchorRows(members);
+      const [, ...followers] = space.members;
+      const tables = await decoderRows(
+        members,
+        followers.map(({ own }) => own.ids),
+      );
       const matrix = await decoderMatrix(
         space,
         tables.map(({ rows }) => rows),
         await createOnnxProduct(),
       );
-      const { vocabularySize, dimension: width } = space;
+      const { dimension: width } = space;
       return {
-        vocabularySize,
+        vocabularySize: decoderRowCount(space),
         width,
         bias: null,
         rows: (first, count) => matrix.subarray(first * width, (first + count) * width),

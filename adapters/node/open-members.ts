@@ -1,4 +1,4 @@
-import type { FitMember } from "../../src/ensemble/anchor-rows.ts";
+import type { FitMember } from "../../src/ensemble/decoder-rows.ts";
 import { createTokenContinuations } from "../../src/ensemble/unfinished-token.ts";
 import { openGguf, type WeightFile } from "../../src/weights/gguf.ts";
 import { createTokenizer } from "../transformers/tokenizer.ts";

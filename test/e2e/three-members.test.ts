@@ -79,6 +79,7 @@ beforeAll(async () => {
       report: [],
     },
     dimension: 256,
+    ownTokens: 512,
     eigenvalueFloor: 1e-4,
     taps: [],
     tappedPlaces: 0,
