@@ -60,18 +60,21 @@ const AT_ONCE = 64;
 export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace> {
   const { space, positions, special, progress } = options;
   progress.stage("choosing the weights", positions.length, "steps");
-  const pooled = spread(positions, POOL_POSITIONS);
-  const logits = await speakAll(options, pooled);
-  const { weights } = await fitPoolWeights(space.members.length, () =>
-    pooled.map(({ token }, i) => ({ token, logits: logits[i] ?? [] })),
-  );
-  const seen: SeenPosition[] = [];
-  for (let first = 0; first < positions.length; first += AT_ONCE) {
-    const some = positions.slice(first, first + AT_ONCE);
-    const rows = await speakAll(options, some);
-    for (const [i, { token, kind }] of some.entries()) {
-      seen.push({ kind, ...experts(rows[i] ?? [], weights, token, special) });
-    }
+  const pooled = new Set(spread(positions, POOL_POSITIONS));
+  const held: { token: number; kind: TextKind; logits: readonly Float32Array[] }[] = [];
+  for await (const spoken of speak(options, [...pooled])) {
+    held.push(spoken);
+    progress.update(held.length);
+  }
+  const { weights } = await fitPoolWeights(space.members.length, () => held);
+  const see = ({ token, kind, logits }: (typeof held)[number]): SeenPosition => ({
+    kind,
+    ...experts(logits, weights, token, special),
+  });
+  const seen = held.map(see);
+  const others = positions.filter((position) => !pooled.has(position));
+  for await (const spoken of speak(options, others)) {
+    seen.push(see(spoken));
     progress.update(seen.length);
   }
   const gateOf = (kind: TextKind): Gate =>
@@ -117,6 +120,18 @@ function fitGate(members: number, positions: readonly SeenPosition[]): Gate {
     positions.map(({ probabilities }) => probabilities),
     positions.map(({ features }) => features),
   ).weights;
+}
+
+/** Each position with every member's log-probabilities over the anchor's tokens (m arrays of V). */
+async function* speak(
+  options: ChooseOptions,
+  positions: readonly ChosenPosition[],
+): AsyncGenerator<{ token: number; kind: TextKind; logits: readonly Float32Array[] }> {
+  for (let first = 0; first < positions.length; first += AT_ONCE) {
+    const some = positions.slice(first, first + AT_ONCE);
+    const rows = await speakAll(options, some);
+    for (const [i, { token, kind }] of some.entries()) yield { token, kind, logits: rows[i] ?? [] };
+  }
 }
 
 /** Every member's log-probabilities over the anchor's tokens at some positions (n, m). */

@@ -71,7 +71,8 @@ export async function collectExamples(options: ExampleOptions): Promise<Distilla
 
 /** A member's distribution over its rows (R), the rest of its vocabulary left out, from the logits of its own (V_m). */
 function overRows(logits: Float32Array, { tokens }: MemberRows): Float32Array {
-  const probabilities = Float32Array.from(tokens, (token) => logits[token] ?? -Infinity);
+  const probabilities = new Float32Array(tokens.length);
+  for (let row = 0; row < tokens.length; row++) probabilities[row] = logits[tokens[row]!] ?? -Infinity;
   softmax(probabilities);
   return probabilities;
 }

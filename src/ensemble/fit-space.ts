@@ -20,8 +20,8 @@ export interface FitOptions {
   readonly corpus: CorpusSplit;
   /** k, at most the sum of the members' widths. */
   readonly dimension: number;
-  /** Tokens of its own for which each follower gets rows in the decoder, at most. */
-  readonly ownTokens: number;
+  /** Tokens of its own for which each follower gets rows in the decoder, at most, and positions at which it is asked for them. */
+  readonly ownTokens: { readonly count: number; readonly positions: number };
   /** Smallest eigenvalue of a state covariance, as a share of its largest: the fit's regularisation. */
   readonly eigenvalueFloor: number;
   /** Layers of each member whose states to keep; empty for none. */
@@ -74,8 +74,8 @@ export interface Fit {
   readonly quality: QualityCurves | null;
 }
 
-/** Positions at which the followers are asked which of their own tokens they expect. */
-const USAGE_POSITIONS = 2000;
+/** Enough to choose by what is fused. */
+const DRAFT_POSITIONS = 1200;
 
 /**
  * Learns a shared space from text. In closed form: moments of every member's final states on the fit documents, the
@@ -90,8 +90,8 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
   const ownTokens = await chooseOwnTokens({
     members: [anchor, ...followers],
     documents: corpus.fit,
-    most: USAGE_POSITIONS,
-    count: options.ownTokens,
+    most: options.ownTokens.positions,
+    count: options.ownTokens.count,
     clock,
     progress,
   });
@@ -108,18 +108,14 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
   const read = (documents: readonly CorpusDocument[], most?: number): Promise<ChosenPosition[]> =>
     readPositions({ members: fitter.models, documents, most, clock, progress });
   const draft = fitter.cut(svd, dimension);
-  const all = await read(corpus.choose);
-  const first = await fitter.choose(draft, all, progress);
+  const first = await fitter.choose(draft, await read(corpus.choose, DRAFT_POSITIONS), progress);
   const isFused = await options.findFused(first);
-  const kept = corpus.choose.filter(isFused);
-  const keptAll = kept.length === corpus.choose.length;
-  const positions = keptAll ? all : await read(kept);
-  const closed = keptAll ? first : await fitter.choose(first, positions, progress);
+  const positions = await read(corpus.choose.filter(isFused));
   const { refinement } = options;
   const documents = corpus.fit.filter(isFused);
   const refined =
-    refinement && (await refine({ ...options, refinement, documents, space: closed, fitter, text }));
-  const space = refined === null ? closed : await fitter.choose(refined.space, positions, progress);
+    refinement && (await refine({ ...options, refinement, documents, space: first, fitter, text }));
+  const space = await fitter.choose(refined?.space ?? first, positions, progress);
   return {
     space,
     fitTokens: text.tokens,

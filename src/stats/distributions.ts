@@ -67,7 +67,9 @@ export function logMixture(shares: readonly number[], parts: readonly Float32Arr
     if (share === 0) continue;
     for (let v = 0; v < size; v++) sums[v] = sums[v]! + share * expNonPositive(part[v]!);
   }
-  return Float32Array.from(sums, Math.log);
+  const mixed = new Float32Array(size);
+  for (let v = 0; v < size; v++) mixed[v] = Math.log(sums[v]!);
+  return mixed;
 }
 
 /** H(p) = −Σ p_v ln p_v, nats, in [0, ln V]. @throws RangeError when no logit is finite */

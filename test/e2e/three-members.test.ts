@@ -79,7 +79,7 @@ beforeAll(async () => {
       report: [],
     },
     dimension: 256,
-    ownTokens: 512,
+    ownTokens: { count: 512, positions: 1000 },
     eigenvalueFloor: 1e-4,
     taps: [],
     tappedPlaces: 0,

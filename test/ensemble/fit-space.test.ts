@@ -41,7 +41,7 @@ describe("a space fitted for three members of different widths", () => {
       members,
       corpus,
       dimension: 48,
-      ownTokens: 10,
+      ownTokens: { count: 10, positions: 2000 },
       eigenvalueFloor: 1e-6,
       taps: [],
       tappedPlaces: 0,

@@ -27,7 +27,7 @@ function fitAt(dimension: number, dimensions: readonly number[]): Promise<Fit> {
     members,
     corpus,
     dimension,
-    ownTokens: 10,
+    ownTokens: { count: 10, positions: 2000 },
     eigenvalueFloor: 1e-6,
     taps: [],
     tappedPlaces: 0,

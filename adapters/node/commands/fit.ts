@@ -17,7 +17,7 @@ interface FitCommandOptions {
   readonly dimension?: number;
   readonly seed: number;
   readonly eigenvalueFloor: number;
-  readonly tokens: number;
+  readonly tokens?: number;
   readonly fast?: true;
   readonly output?: string;
   readonly report?: string | true;
@@ -49,8 +49,12 @@ export function registerFitCommand(program: Command): void {
       share,
       1e-6,
     )
-    .option("--tokens <number>", "of the corpus to fit on, at most", wholeNumber, 40_000)
-    .option("--fast", "closed form alone: a third of the time, and not as good")
+    .option(
+      "--tokens <number>",
+      "of the corpus to fit on, at most (default: 40000; 12000 with --fast)",
+      wholeNumber,
+    )
+    .option("--fast", "closed form alone, on less of the corpus: a quarter of the time, and not as good")
     .option("-o, --output <file>", "where the map goes (default: in CONCORD_HOME, where the gateway looks)")
     .option(
       "--report [folder]",
@@ -70,7 +74,7 @@ export function registerFitCommand(program: Command): void {
         dimension: options.dimension ?? null,
         seed: options.seed,
         eigenvalueFloor: options.eigenvalueFloor,
-        tokens: options.tokens,
+        tokens: options.tokens ?? null,
         fast: options.fast === true,
         report: options.report !== undefined,
         progress: createProgressBar(),
