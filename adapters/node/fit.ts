@@ -77,7 +77,7 @@ const THOROUGH: Effort = {
   usage: 2000,
   choose: 6000,
   route: 3000,
-  report: 6000,
+  report: 4500,
   refinement: { positions: 8000, epochs: 2 },
 };
 /** Two minutes. */
