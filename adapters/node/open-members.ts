@@ -62,7 +62,8 @@ export async function openSources(
   }
 }
 
-async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
+/** Brings a model's files, with a word on its terms where it has to be. */
+export async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
   const { name, url, noticeRequired } = model.licence;
   const fetched = await pullModel(model, concordPaths().models, { progress, note: progress.note, signal });
   if (fetched && noticeRequired) progress.note(`${model.displayName} is under the ${name}: ${url}`);
