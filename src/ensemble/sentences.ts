@@ -1,4 +1,4 @@
-import { passageText, type CorpusDocument } from "./corpus.ts";
+import { passageText, type CorpusDocument, type Passage } from "./corpus.ts";
 
 /** A sentence with what it was cut from. */
 export interface Sentence {
@@ -18,19 +18,20 @@ const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 /** The sentences of documents in their order, each text once; what the turns of a chat say counts as text of its own. */
 export function cutSentences(documents: readonly CorpusDocument[]): Sentence[] {
   const seen = new Set<string>();
-  const sentences: Sentence[] = [];
-  for (const [at, { domain, source, passages }] of documents.entries()) {
-    for (const text of passages.flatMap((passage) => [
-      ...(passage.kind === "chat" ? passage.messages.map(({ content }) => content) : []),
-      passageText(passage),
-    ])) {
-      for (const { segment } of segmenter.segment(text)) {
-        const sentence = segment.trim();
-        if (sentence.length < SHORTEST || sentence.length > LONGEST || seen.has(sentence)) continue;
-        seen.add(sentence);
-        sentences.push({ text: sentence, domain, source, document: at });
-      }
-    }
-  }
-  return sentences;
+  return documents.flatMap(({ domain, source, passages }, document) =>
+    passages
+      .flatMap(textsOf)
+      .flatMap((text) => Array.from(segmenter.segment(text), ({ segment }) => segment.trim()))
+      .filter((text) => {
+        if (text.length < SHORTEST || text.length > LONGEST || seen.has(text)) return false;
+        seen.add(text);
+        return true;
+      })
+      .map((text) => ({ text, domain, source, document })),
+  );
+}
+
+function textsOf(passage: Passage): string[] {
+  const turns = passage.kind === "chat" ? passage.messages.map(({ content }) => content) : [];
+  return turns.concat(passageText(passage));
 }
