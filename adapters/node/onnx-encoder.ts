@@ -32,6 +32,9 @@ const TEXTS_PER_REQUEST = 16;
 export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<OnnxEncoder> {
   const { id, family, files, recipe, threads = defaultThreads() } = options;
   const { graph, inputs, shape, weightsHash } = files;
+  if (shape.layers !== recipe.layers) {
+    throw new Error(`${id}: expected ${recipe.layers} layers, its graph has ${shape.layers}`);
+  }
   const tokenizer = createEncoderTokenizer(await readFile(options.tokenizerPath, "utf8"));
   const encoder = { graph, inputs, width: shape.width };
   const channel = await openWorkerChannel(

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { assert as assertProperty, asyncProperty, jsonValue } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createScriptedEmbedder } from "../scripted-embedder.ts";
 import { errorOf, post, testGateway } from "./harness.ts";
@@ -96,8 +96,8 @@ describe("what cannot be embedded is refused", () => {
 
   test("whatever the input is, the answer is vectors or a 4xx", async () => {
     const app = gateway();
-    await fc.assert(
-      fc.asyncProperty(fc.jsonValue(), async (input) => {
+    await assertProperty(
+      asyncProperty(jsonValue(), async (input) => {
         const { status, text } = await post(app, PATH, { model: "concord", input });
         if (status === 200) expect((JSON.parse(text) as EmbeddingsBody).data.length).toBeGreaterThan(0);
         else expect([status, errorOf(text).type]).toEqual([400, "invalid_request_error"]);

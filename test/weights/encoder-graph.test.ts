@@ -85,9 +85,10 @@ test("an encoder without token types is read", () => {
   expect(tapEncoderGraph(bytes).inputs).toEqual(["input_ids", "attention_mask"]);
 });
 
+const refusal = (bytes: Uint8Array) => () => tapEncoderGraph(bytes);
+
 test("what is no such graph is refused with what was looked for and what is there", () => {
   const nodes = encoderNodes(2, operator);
-  const refusal = (bytes: Uint8Array) => () => tapEncoderGraph(bytes);
   expect(refusal(new Uint8Array([255, 1, 2]))).toThrow("expected an ONNX model, got other bytes");
   expect(refusal(modelBytes(nodes, ["input_ids"]))).toThrow(
     "expected an input attention_mask, got input_ids",

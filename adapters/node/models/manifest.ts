@@ -61,6 +61,8 @@ export interface EncoderRecipe {
   readonly pooling: "mean" | "first";
   /** Stands before every text; empty for none. */
   readonly prefix: string;
+  /** L. */
+  readonly layers: number;
   /** The most tokens of one text, the prefix and what the tokenizer puts around it included. */
   readonly contextLength: number;
 }
@@ -217,7 +219,7 @@ export const modelManifest: readonly ModelManifest[] = [
       bytes: 711_661,
       sha256: "da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0",
     },
-    recipe: { pooling: "mean", prefix: "", contextLength: 512 },
+    recipe: { pooling: "mean", prefix: "", layers: 6, contextLength: 512 },
   }),
   encoder({
     id: "bge-small-en-v1.5",
@@ -237,7 +239,7 @@ export const modelManifest: readonly ModelManifest[] = [
       bytes: 711_396,
       sha256: "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
     },
-    recipe: { pooling: "first", prefix: "", contextLength: 512 },
+    recipe: { pooling: "first", prefix: "", layers: 12, contextLength: 512 },
   }),
   encoder({
     id: "e5-small-v2",
@@ -258,7 +260,7 @@ export const modelManifest: readonly ModelManifest[] = [
       sha256: "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
     },
     // Trained with "query: " on both sides of a comparison of like texts.
-    recipe: { pooling: "mean", prefix: "query: ", contextLength: 512 },
+    recipe: { pooling: "mean", prefix: "query: ", layers: 12, contextLength: 512 },
   }),
 ];
 
