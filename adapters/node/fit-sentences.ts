@@ -112,7 +112,7 @@ function layersOf({ id, layers }: ModelInfo): Record<SpaceDepth, number> {
 function drawSentences(documents: readonly CorpusDocument[], most: number, seed: number): string[] {
   const sentences = cutSentences(documents);
   const order = createRandom(seed).shuffle(Array.from(sentences.keys()));
-  return order.slice(0, most).map((at) => sentences[at]?.text ?? "");
+  return order.slice(0, most).map((at) => sentences[at] ?? "");
 }
 
 const data = (path: string): string => fileURLToPath(new URL(`../../data/${path}`, import.meta.url));

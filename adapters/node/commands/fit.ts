@@ -26,7 +26,8 @@ interface FitCommandOptions {
 }
 
 export function registerFitCommand(program: Command): void {
-  const fit = program.command("fit");
+  // Options after `sentences` are its own: several have the same names.
+  const fit = program.command("fit").enablePositionalOptions();
   registerFitSentencesCommand(fit);
   fit
     .argument(
