@@ -26,7 +26,6 @@ interface FitCommandOptions {
 }
 
 export function registerFitCommand(program: Command): void {
-  // Options after `sentences` are its own: several have the same names.
   const fit = program.command("fit").enablePositionalOptions();
   registerFitSentencesCommand(fit);
   fit
