@@ -37,7 +37,7 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Lang
   const { body, head, shape } = files;
   const channel = await openWorkerChannel(
     id,
-    startModelWorker(id, { member: { body, shape }, head, threads }),
+    startModelWorker(id, { member: { body, shape }, head, encoder: null, threads }),
   );
   let sequences = 0;
   return {
@@ -64,12 +64,13 @@ export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<On
   const { name, files, threads = defaultThreads() } = options;
   const channel = await openWorkerChannel(
     name,
-    startModelWorker(name, { member: null, head: files.head, threads }),
+    startModelWorker(name, { member: null, head: files.head, encoder: null, threads }),
   );
   return { ...createWorkerDecoder(name, channel, files), close: () => channel.close() };
 }
 
-function defaultThreads(): number {
+/** Half the cores, at least 1. */
+export function defaultThreads(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
 }
 

@@ -1,6 +1,7 @@
 import { createEngine } from "../../src/ensemble/engine.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
+import type { LanguageModel } from "../../src/ports/language-model.ts";
 import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openEnsemble } from "./open-ensemble.ts";
@@ -13,6 +14,8 @@ export interface EngineOptions extends OpenOptions {
 }
 
 export interface OpenEngine extends Engine {
+  /** The language models that run. */
+  readonly members: readonly LanguageModel[];
   close(): Promise<void>;
 }
 
@@ -25,6 +28,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     const engine = createEngine({ ensemble, log, clock: systemClock, keepText: options.keepText });
     return {
       ...engine,
+      members: ensemble.members,
       close: async () => {
         await close();
         await log.close();

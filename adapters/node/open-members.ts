@@ -28,9 +28,8 @@ export interface OpenMembers {
 
 /** Fetches what is missing, builds what is not there yet, and starts a worker for each member. */
 export async function openMembers(options: OpenOptions): Promise<OpenMembers> {
-  for (const id of MEMBER_IDS) await pull(findModel(id), options);
   const sources: MemberSource[] = [];
-  for (const id of MEMBER_IDS) sources.push(await prepare(findModel(id), options));
+  for (const id of MEMBER_IDS) sources.push(await prepareMember(id, options));
   return openSources(sources, options);
 }
 
@@ -62,7 +61,8 @@ export async function openSources(
   }
 }
 
-async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
+/** Brings a model's files, with a word on its terms where it has to be. */
+export async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
   const { name, url, noticeRequired } = model.licence;
   const fetched = await pullModel(model, concordPaths().models, { progress, note: progress.note, signal });
   if (fetched && noticeRequired) progress.note(`${model.displayName} is under the ${name}: ${url}`);
@@ -76,7 +76,11 @@ export interface MemberSource {
   readonly files: MemberFiles;
 }
 
-async function prepare(manifest: ModelManifest, { progress }: OpenOptions): Promise<MemberSource> {
+/** Fetches a language model where it is missing and builds its graphs where they are not there yet. */
+export async function prepareMember(id: string, options: OpenOptions): Promise<MemberSource> {
+  const manifest = findModel(id);
+  const { progress } = options;
+  await pull(manifest, options);
   const [file] = manifest.files;
   if (file === undefined) throw new Error(`${manifest.id}: the manifest names no weight file`);
   const { models, graphs } = concordPaths();

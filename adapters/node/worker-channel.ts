@@ -6,7 +6,10 @@ import type {
   AppendResult,
   DecodeRequest,
   DecodeResult,
+  EncodeRequest,
+  EncodeResult,
   FromWorker,
+  Request,
   ToWorker,
   WorkerOptions,
   WorkerSetup,
@@ -16,6 +19,7 @@ import type {
 export interface WorkerChannel {
   append(request: AppendRequest): Promise<AppendResult>;
   decode(request: DecodeRequest): Promise<DecodeResult>;
+  encode(request: EncodeRequest): Promise<EncodeResult>;
   forget(sequence: number): void;
   /** Refuses what is open and new, and resolves when the worker has ended. */
   close(): Promise<void>;
@@ -83,7 +87,7 @@ export async function openWorkerChannel(name: string, worker: Worker): Promise<W
     });
   }
 
-  function ask(request: AppendRequest | DecodeRequest, transfer: readonly ArrayBuffer[]): Promise<unknown> {
+  function ask(request: Request, transfer: readonly ArrayBuffer[]): Promise<unknown> {
     if (lost !== null) return Promise.reject(lost);
     nextId += 1;
     post({ id: nextId, request }, transfer);
@@ -94,6 +98,7 @@ export async function openWorkerChannel(name: string, worker: Worker): Promise<W
   return {
     append: (request) => ask(request, []) as Promise<AppendResult>,
     decode: (request) => ask(request, [request.states.buffer]) as Promise<DecodeResult>,
+    encode: (request) => ask(request, []) as Promise<EncodeResult>,
     forget: (sequence) => {
       if (lost === null) post({ kind: "forget", sequence });
     },

@@ -9,6 +9,7 @@ import { qualityChart } from "../../../src/ensemble/quality-chart.ts";
 import { BLOCK_SIZE, fitToFile, type FitOutcome } from "../fit.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { registerFitSentencesCommand } from "./fit-sentences.ts";
 import { qualityLines } from "./quality-table.ts";
 import { scoreLines } from "./scores-table.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -25,8 +26,9 @@ interface FitCommandOptions {
 }
 
 export function registerFitCommand(program: Command): void {
-  program
-    .command("fit")
+  const fit = program.command("fit").enablePositionalOptions();
+  registerFitSentencesCommand(fit);
+  fit
     .argument(
       "[corpus...]",
       "UTF-8 texts, their documents separated by blank lines, or .jsonl with one a line (default: four domains)",

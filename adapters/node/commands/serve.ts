@@ -1,11 +1,14 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import pc from "picocolors";
 import { createGateway } from "../../../src/gateway/app.ts";
+import { createEmbedder } from "../../../src/ensemble/embedder.ts";
+import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import { interruption } from "../interruption.ts";
-import { openEngine } from "../open-engine.ts";
+import { openEngine, type OpenEngine } from "../open-engine.ts";
+import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
 
@@ -33,20 +36,22 @@ async function serve(options: ServeOptions): Promise<void> {
   const late = createLateEngine();
   const app = createGateway({
     engine: late.engine,
+    embedder: late.embedder,
     clock: systemClock,
     readiness: late.readiness,
     apiKey: process.env["CONCORD_API_KEY"] || undefined,
   });
   const server = await startServer({ app, host: options.host, port: options.port });
-  let engine: Awaited<ReturnType<typeof openEngine>> | null = null;
+  let engine: OpenEngine | null = null;
+  let encoders: OpenSentenceEncoders | null = null;
   try {
     say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
-    engine = await openEngine({
-      progress: createProgressBar(),
-      signal,
-      keepText: options.keepText === true,
-    });
-    late.arrive(engine);
+    const opening = { progress: createProgressBar(), signal };
+    engine = await openEngine({ ...opening, keepText: options.keepText === true });
+    encoders = await openSentenceEncoders({ ...opening, running: engine.members });
+    const natives = nativeVectors(encoders.spaces, engine.members);
+    const created = Math.floor(systemClock.now() / 1000);
+    late.arrive(engine, createEmbedder({ encoders, natives, created }));
     const names = engine.models().map((model) => model.id);
     say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
@@ -55,27 +60,37 @@ async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await encoders?.close();
     await engine?.close();
   }
 }
 
-/** Stands in for the engine until it has come: until then nothing is answered, and it is said why. */
+/** Stands in for engine and embedder until they have come: until then nothing is answered, and it is said why. */
 function createLateEngine() {
-  let arrived: Engine | null = null;
+  let arrived: { readonly engine: Engine; readonly embedder: Embedder } | null = null;
   const reason = "the models are being loaded; on a first start they are fetched before";
+  const notReady = (): GatewayError =>
+    new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
   const engine: Engine = {
-    models: () => arrived?.models() ?? [],
+    models: () => arrived?.engine.models() ?? [],
     async *answer(question) {
-      if (arrived === null)
-        throw new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
-      yield* arrived.answer(question);
+      if (arrived === null) throw notReady();
+      yield* arrived.engine.answer(question);
+    },
+  };
+  const embedder: Embedder = {
+    models: () => arrived?.embedder.models() ?? [],
+    async embed(request) {
+      if (arrived === null) throw notReady();
+      return arrived.embedder.embed(request);
     },
   };
   return {
     engine,
+    embedder,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
-    arrive(real: Engine): void {
-      arrived = real;
+    arrive(realEngine: Engine, realEmbedder: Embedder): void {
+      arrived = { engine: realEngine, embedder: realEmbedder };
     },
   };
 }
