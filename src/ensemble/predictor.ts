@@ -2,6 +2,7 @@ import { gateFeatures, gateWeight } from "../alignment/gate.ts";
 import { fuse, project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
 import { jensenShannon, type Comparison } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
+import { followerEnds } from "./follower-ends.ts";
 import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
 import type { MemberPrediction, Prediction } from "./reading.ts";
 import type { MemberState } from "./state-reading.ts";
@@ -15,10 +16,11 @@ import { continueToken, type Continuation } from "./unfinished-token.ts";
  * may go on, p_m becomes q_m (see unfinished-token.ts). The weights w_m are those of the gate at this position, and the
  * answer is the softmax of Σ_m w_m ln p_m: what E decodes from the fused state z = Σ_m w_m z_m, since E is linear; it is
  * added after decoding because the weights depend on the p_m. A member without a state has weight 0, and the others'
- * mean weights are then scaled to sum to 1.
+ * mean weights are then scaled to sum to 1. How likely the answer ends is the anchor's word, and where it has no state
+ * the followers' (see follower-ends.ts).
  */
 export interface Predictor {
-  /** @param positions at each, the members' states in the order of `ensemble.members`; the anchor's is never missing */
+  /** @param positions at each, the members' states in the order of `ensemble.members`, at least one of them */
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
 }
 
@@ -37,9 +39,16 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
         Promise.all(positions.map((states) => continuationsOf(states, continuations))),
       ]);
       const decoded = rowsOf(logits, present.length, decoder.vocabularySize).values();
-      return zs.map((states, i): Prediction => {
-        const rows = states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m)));
-        const ends = normaliseMembers(rows, continued[i] ?? [], special);
+      const biased = zs.map((states) =>
+        states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m))),
+      );
+      const anchorless = await Promise.all(
+        biased.map(([anchor], i) =>
+          anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
+        ),
+      );
+      return biased.map((rows, i): Prediction => {
+        const ends = normaliseMembers(rows, continued[i] ?? [], special, anchorless[i] ?? null);
         const own = rows.filter((row) => row !== null);
         const comparison = own.length > 1 ? jensenShannon(own) : null;
         const weights = weightsAt(space, rows, comparison, kind);
@@ -51,7 +60,7 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
         return {
           logprobs,
           members: rows.map((row, m) =>
-            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], states[m] ?? null),
+            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], zs[i]?.[m] ?? null),
           ),
           comparison,
         };
@@ -60,15 +69,19 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
   };
 }
 
-/** Each member's logits (V) to log-probabilities, in place; null where a member has none. */
+/**
+ * Each member's logits (V) to log-probabilities, in place; null where a member has none.
+ * @param anchorless the special tokens' mass where the anchor has no state
+ */
 function normaliseMembers(
   rows: readonly (Float32Array | null)[],
   continued: readonly (Continuation | null)[],
   special: readonly number[],
+  anchorless: SpecialMass | null,
 ): SpecialMass {
   const [anchor, ...followers] = rows;
-  if (!anchor) throw new Error("predictor: the anchor has no state");
-  const ends = normaliseAnchor(anchor, special);
+  const ends = anchor ? normaliseAnchor(anchor, special) : anchorless;
+  if (!ends) throw new Error("predictor: no member has a state");
   for (const [f, row] of followers.entries()) {
     if (row) speakAsFollower(row, continued[f + 1] ?? null, special, ends);
   }

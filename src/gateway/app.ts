@@ -3,6 +3,7 @@ import { createMiddleware } from "hono/factory";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { EnsembleHealth } from "../ports/health.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
@@ -17,6 +18,8 @@ export interface GatewayDependencies {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly readiness: Readiness;
+  /** How the members are, for `/readyz`; null while that is not known. */
+  readonly health?: (() => EnsembleHealth | null) | undefined;
   /** When given, every path under /v1 asks for it as a bearer token. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB. */
@@ -54,7 +57,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.get("/v1/models", listModels(engine)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(engine)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
-  app.get("/readyz", ready(deps.readiness)).all(allowOnly("GET, HEAD"));
+  app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
   return app;
 }
 
