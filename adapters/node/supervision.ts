@@ -6,7 +6,7 @@ import type { Health } from "../../src/ports/health.ts";
 export interface SupervisionChoices {
   /** The longest that a member may compute without a sign of life, milliseconds; absent where work may take what it takes. */
   readonly memberTimeoutMs?: number | undefined;
-  /** Told of each loss and each return. */
+  /** Told of each change. */
   readonly onHealth?: ((health: Health) => void) | undefined;
 }
 

@@ -17,7 +17,7 @@ export interface WorkerChannel {
   append(request: AppendRequest): Promise<AppendResult>;
   decode(request: DecodeRequest): Promise<DecodeResult>;
   forget(sequence: number): void;
-  /** Resolves when the worker fails or ends without being told to, with why. */
+  /** Resolves when the worker has failed or ended, with why. */
   readonly lost: Promise<GatewayError>;
   /** Refuses what is open and new, and resolves when the worker has ended. */
   close(): Promise<void>;
@@ -72,27 +72,22 @@ export async function openWorkerChannel(
   const pending = new Map<number, Pending>();
   let nextId = START;
   let lost: GatewayError | null = null;
-  let tellLoss = (_: GatewayError): void => {};
-  const toldLoss = new Promise<GatewayError>((resolve) => (tellLoss = resolve));
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
 
   /** The first reason stands. */
-  function lose(reason: string, cause?: unknown): void {
+  function lose(reason: string, cause?: unknown): GatewayError {
     lost ??= new GatewayError("members_lost", `${name}: ${reason}`, { cause });
     for (const { reject } of pending.values()) reject(lost);
     pending.clear();
+    return lost;
   }
 
-  function loseByItself(reason: string, cause?: unknown): void {
-    if (lost !== null) return;
-    lose(reason, cause);
-    if (lost !== null) tellLoss(lost);
-  }
-
-  worker.on("error", (error) =>
-    loseByItself(`its worker failed (${error instanceof Error ? error.message : String(error)})`, error),
-  );
-  worker.on("exit", (code) => loseByItself(`its worker ended with code ${code}`));
+  const toldLoss = new Promise<GatewayError>((resolve) => {
+    worker.on("error", (error) =>
+      resolve(lose(`its worker failed (${error instanceof Error ? error.message : String(error)})`, error)),
+    );
+    worker.on("exit", (code) => resolve(lose(`its worker ended with code ${code}`)));
+  });
   worker.on("message", (message: FromWorker) => {
     const id = message.kind === "ready" ? START : message.id;
     const waiting = pending.get(id);

@@ -4,7 +4,7 @@ import type { Health } from "../ports/health.ts";
 
 /** Something that runs apart from us and may be lost. */
 export interface Running {
-  /** Resolves when it has ended by itself, with why. */
+  /** Resolves when it has failed or ended, with why. */
   readonly lost: Promise<Error>;
   close(): Promise<void>;
   /** Gives it up wherever it is, a hang included, without waiting. Resolves when it has really ended. */
@@ -18,7 +18,7 @@ export interface Supervision {
   readonly random: () => number;
   /** The longest time without a sign of life while it has been asked something, milliseconds; Infinity waits for ever. */
   readonly timeoutMs: number;
-  /** Told of each loss and each return. */
+  /** Told of each change: a loss, a new start, a return. */
   readonly onChange?: ((health: Health) => void) | undefined;
 }
 
@@ -73,8 +73,8 @@ export async function createSupervisor<R extends Running>(
   let state: State<R> = { kind: "starting", reason: "it has not been started" };
   let failures = 0;
   let abandoned = 0;
-  let waiting: (() => void)[] = [];
-  let cancelNext = (): void => {};
+  const waiting: (() => void)[] = [];
+  let cancelNext = nothing;
 
   function enter(next: State<R>): void {
     state = next;
@@ -100,20 +100,22 @@ export async function createSupervisor<R extends Running>(
     const starting = options.start(controller.signal);
     try {
       const running = await orAborted(starting, controller.signal);
+      controller.signal.throwIfAborted();
       const instance = watch(id, running, options, (reason) => lose(running, instance, reason));
       enter({ kind: "up", instance, since: timers.monotonic() });
     } catch (error) {
-      if (controller.signal.aborted) void starting.then(giveUp, () => {});
+      if (controller.signal.aborted) void starting.then(giveUp, nothing);
       throw error;
     } finally {
       late();
-      cancelNext = () => {};
+      cancelNext = nothing;
     }
   }
 
   function lose(running: R, instance: Instance<R>, reason: string): void {
-    giveUp(running);
+    // What is closed ends in its own time.
     if (state.kind !== "up" || state.instance !== instance) return;
+    giveUp(running);
     if (timers.monotonic() - state.since > LONGEST_MS) failures = 0;
     pause(reason);
   }
@@ -123,16 +125,17 @@ export async function createSupervisor<R extends Running>(
     void running.abandon().then(() => abandoned--);
   }
 
-  function pause(reason: string): void {
+  /** @param note what else there is to say while it is down */
+  function pause(reason: string, note = ""): void {
     failures++;
     const delayMs = Math.min(LONGEST_MS, BASE_MS * 2 ** (failures - 1)) * (0.5 + 0.5 * random());
-    enter({ kind: "down", reason, restartsAt: timers.now() + delayMs });
+    enter({ kind: "down", reason: reason + note, restartsAt: timers.now() + delayMs });
     cancelNext = timers.after(delayMs, () => void again(reason));
   }
 
   async function again(reason: string): Promise<void> {
     if (abandoned >= MOST_ABANDONED)
-      return pause(`${reason}; ${abandoned} that were given up still hold their memory`);
+      return pause(reason, `; ${abandoned} that were given up before still compute and hold their memory`);
     enter({ kind: "starting", reason });
     try {
       await begin();
@@ -155,7 +158,7 @@ export async function createSupervisor<R extends Running>(
     },
     current,
     async whenUp() {
-      const until = timers.monotonic() + timeoutMs;
+      const until = timers.monotonic() + Math.min(timeoutMs, LONGEST_MS);
       for (;;) {
         if (state.kind === "up" || state.kind === "closed") return current();
         const leftMs = until - timers.monotonic();
@@ -198,7 +201,7 @@ function watch<R extends Running>(
   /** The oldest first. */
   const open = new Set<OpenQuestion>();
   let loss: GatewayError | null = null;
-  let cancel = (): void => {};
+  let cancel = nothing;
 
   function fail(reason: string): GatewayError {
     if (loss !== null) return loss;
@@ -215,7 +218,7 @@ function watch<R extends Running>(
     cancel();
     cancel =
       open.size === 0
-        ? () => {}
+        ? nothing
         : afterAtMost(timers, timeoutMs, () => void fail(`no answer within ${timeoutMs} ms`));
   }
 
@@ -265,9 +268,11 @@ function isLoss(error: unknown): error is GatewayError {
   return error instanceof GatewayError && (error.code === "members_lost" || error.code === "internal");
 }
 
+function nothing(): void {}
+
 /** Infinity, or what no timer can hold, is never. */
 function afterAtMost(timers: Timers, delayMs: number, task: () => void): () => void {
-  return delayMs < 2 ** 31 ? timers.after(delayMs, task) : () => {};
+  return delayMs < 2 ** 31 ? timers.after(delayMs, task) : nothing;
 }
 
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -14,15 +14,15 @@ export const ready =
   (readiness: Readiness, healthOf: () => EnsembleHealth | null) =>
   (c: GatewayContext): Response => {
     refuseUnlessReady(readiness);
-    const health = healthOf();
-    if (health === null) return c.json({ status: "ready" });
-    const { quorum, members, decoder } = health;
+    const found = healthOf();
+    if (found === null) return c.json({ status: "ready" });
+    const { quorum, members, decoder } = found;
     const up = members.filter(({ state }) => state === "up").length;
     if (up < quorum || decoder.state !== "up") {
       const needed = `${up} of ${members.length} members can be asked and ${quorum} are needed`;
       throw new GatewayError(
         "not_ready",
-        `The gateway is not ready: ${[needed, ...faults(health)].join("; ")}`,
+        `The gateway is not ready: ${[needed, ...faults(found)].join("; ")}`,
       );
     }
     const shown = members.map((member) => ({
