@@ -1,5 +1,7 @@
 import type { FitMember } from "../../src/ensemble/decoder-rows.ts";
+import { createSupervisedMember, type SupervisedMember } from "../../src/ensemble/supervised-member.ts";
 import { createTokenContinuations } from "../../src/ensemble/unfinished-token.ts";
+import type { Health } from "../../src/ports/health.ts";
 import { openGguf, type WeightFile } from "../../src/weights/gguf.ts";
 import { createTokenizer } from "../transformers/tokenizer.ts";
 import { openFileBytes } from "./file-bytes.ts";
@@ -11,11 +13,12 @@ import { createOnnxMember } from "./onnx-member.ts";
 import { concordPaths } from "./paths.ts";
 import { memberSpellings } from "./spellings-cache.ts";
 import type { ProgressBar } from "./progress-bar.ts";
+import { superviseBy, type SupervisionChoices } from "./supervision.ts";
 
 /** The members of the ensemble, the anchor first. */
 export const MEMBER_IDS = ["smollm2-135m-instruct", "gemma-3-270m"] as const;
 
-export interface OpenOptions {
+export interface OpenOptions extends SupervisionChoices {
   readonly progress: ProgressBar;
   readonly signal?: AbortSignal | undefined;
 }
@@ -23,6 +26,8 @@ export interface OpenOptions {
 /** Members that run, with what a fit reads of their weights. */
 export interface OpenMembers {
   readonly members: readonly [FitMember, ...FitMember[]];
+  /** How each of them is. */
+  health(): readonly Health[];
   close(): Promise<void>;
 }
 
@@ -43,7 +48,7 @@ export async function openSources(
     await Promise.all(opened.map((member) => member.close()));
   };
   try {
-    opened.push(...(await Promise.all(sources.map(openMember))));
+    opened.push(...(await Promise.all(sources.map((source) => openMember(source, options)))));
     const [anchor, ...others] = opened;
     if (anchor === undefined) throw new Error("no members are configured");
     const following: FitMember[] = [];
@@ -54,7 +59,11 @@ export async function openSources(
       following.push({ model, outputRows, continuations });
     }
     const { model, outputRows } = anchor;
-    return { members: [{ model, outputRows, continuations: null }, ...following], close };
+    return {
+      members: [{ model, outputRows, continuations: null }, ...following],
+      health: () => opened.map((member) => member.model.health),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -95,15 +104,21 @@ export async function prepareMember(id: string, options: OpenOptions): Promise<M
   return { id: manifest.id, path, files };
 }
 
-interface OpenMember extends Pick<FitMember, "model" | "outputRows"> {
+interface OpenMember extends Pick<FitMember, "outputRows"> {
+  readonly model: SupervisedMember;
   close(): Promise<void>;
 }
 
-async function openMember({ id, path, files }: MemberSource): Promise<OpenMember> {
+async function openMember({ id, path, files }: MemberSource, options: OpenOptions): Promise<OpenMember> {
   const source = await openFileBytes(path);
   try {
     const weights = await openGguf(source);
-    const model = await createOnnxMember({ id, files, tokenizer: createTokenizer(weights.metadata) });
+    const tokenizer = createTokenizer(weights.metadata);
+    const model = await createSupervisedMember({
+      id,
+      start: (signal) => createOnnxMember({ id, files, tokenizer, signal }),
+      ...superviseBy(options),
+    });
     return {
       model,
       outputRows: (tokens) => readRows(weights, tokens),

@@ -2,6 +2,7 @@ import { gateFeatures, gateShares } from "../alignment/gate.ts";
 import { fuse, project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
 import { jensenShannon, logMixture, type Comparison } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
+import { followerEnds } from "./follower-ends.ts";
 import {
   createFollowerVoice,
   normaliseAnchor,
@@ -22,10 +23,11 @@ import type { Continuation } from "./unfinished-token.ts";
  * the p_m and of their log-linear pool, softmax(Σ w_m ln p_m), with the shares of the gate at this position (gate.ts). The
  * pool is what the fused state z = Σ_m w_m z_m decodes to where all rows are the anchor's tokens, since E is linear; it is
  * added after decoding because each member's p_m is needed too. Where a member has no state, the answer is the pool of the
- * others, their weights scaled to sum to 1.
+ * others, their weights scaled to sum to 1. How likely the answer ends is the anchor's word, and where it has no state the
+ * followers' (see follower-ends.ts).
  */
 export interface Predictor {
-  /** @param positions at each, the members' states in the order of `ensemble.members`; the anchor's is never missing */
+  /** @param positions at each, the members' states in the order of `ensemble.members`, at least one of them */
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
 }
 
@@ -45,16 +47,28 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
         Promise.all(positions.map((states) => continuationsOf(states, continuations))),
       ]);
       const decoded = rowsOf(decodedRows, present.length, decoder.vocabularySize).values();
-      return zs.map((states, i): Prediction => {
-        const logits = states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m)));
-        const { rows, ends } = speak(logits, space.vocabularySize, voices, continued[i] ?? [], special);
+      const biased = zs.map((states) =>
+        states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m))),
+      );
+      const anchorless = await Promise.all(
+        biased.map(([anchor], i) =>
+          anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
+        ),
+      );
+      return biased.map((logits, i): Prediction => {
+        const { rows, ends } = speak(logits, voices, {
+          vocabularySize: space.vocabularySize,
+          special,
+          continued: continued[i] ?? [],
+          anchorless: anchorless[i] ?? null,
+        });
         const own = rows.filter((row) => row !== null);
         const comparison = own.length > 1 ? jensenShannon(own) : null;
         const { logprobs, weights } = fuseRows(space, kind, rows, comparison, special, ends);
         return {
           logprobs,
           members: rows.map((row, m) =>
-            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], states[m] ?? null),
+            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], zs[i]?.[m] ?? null),
           ),
           comparison,
         };
@@ -63,21 +77,26 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
   };
 }
 
+interface Spoken {
+  readonly vocabularySize: number;
+  readonly special: readonly number[];
+  /** How each member's last token may go on (m); null where it is over. */
+  readonly continued: readonly (Continuation | null)[];
+  /** The special tokens' mass where the anchor has no state. */
+  readonly anchorless: SpecialMass | null;
+}
+
 /** Each member's logits by the decoder's rows (R) to log-probabilities (V), in place; null where a member has none. */
 function speak(
-  logits: readonly (Float32Array | null)[],
-  vocabularySize: number,
-  voices: readonly FollowerVoice[],
-  continued: readonly (Continuation | null)[],
-  special: readonly number[],
+  [own, ...others]: readonly (Float32Array | null)[],
+  [, ...voices]: readonly FollowerVoice[],
+  { vocabularySize, special, continued, anchorless }: Spoken,
 ): { rows: (Float32Array | null)[]; ends: SpecialMass } {
-  const [own, ...others] = logits;
-  const [voice, ...followers] = voices;
-  if (!own || !voice) throw new Error("predictor: the anchor has no state");
-  const anchor = own.subarray(0, vocabularySize);
-  const ends = normaliseAnchor(anchor, special);
+  const anchor = own?.subarray(0, vocabularySize) ?? null;
+  const ends = anchor ? normaliseAnchor(anchor, special) : anchorless;
+  if (!ends) throw new Error("predictor: no member has a state");
   const followed = others.map((row, f) =>
-    row ? (followers[f]?.(row, anchor, ends, continued[f + 1] ?? null) ?? null) : null,
+    row ? (voices[f]?.(row, anchor, ends, continued[f + 1] ?? null) ?? null) : null,
   );
   return { rows: [anchor, ...followed], ends };
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { EnsembleHealth } from "../ports/health.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
@@ -21,6 +22,8 @@ export interface GatewayDependencies {
   readonly embedder?: Embedder | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
+  /** How the members are, for `/readyz`; null while that is not known. */
+  readonly health?: (() => EnsembleHealth | null) | undefined;
   /** When given, every path under /v1 asks for it as a bearer token. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB. */
@@ -61,7 +64,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.get("/v1/models", listModels(source)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
-  app.get("/readyz", ready(deps.readiness)).all(allowOnly("GET, HEAD"));
+  app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
   return app;
 }
 
