@@ -3,15 +3,21 @@ import type { AgreementLog } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { GrammarCompiler, GrammarGuide } from "../ports/grammar.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
+import type { Tokenizer } from "../ports/tokenizer.ts";
 import { generateAnswer } from "./answer.ts";
+import { chooseAnswer } from "./choose-answer.ts";
+import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
+import { createSampler } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
+import { createGivenTokens, createGuidedTokens } from "./token-source.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -22,22 +28,47 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What confidences are told by; absent: none is. */
+  readonly confidence?: ConfidenceBook | undefined;
+  /** Absent: answers are not held to grammars, and questions that ask for it are refused. */
+  readonly grammars?: GrammarCompiler | undefined;
 }
 
 /**
  * Answers as the ensemble or as any one member, and logs every finished answer before its end is told. The ensemble
  * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`.
  */
-export function createEngine({ ensemble, log, clock, keepText }: EngineOptions): Engine {
+export function createEngine({
+  ensemble,
+  log,
+  clock,
+  keepText,
+  confidence: book = NOTHING_CALIBRATED,
+  grammars,
+}: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock)]]);
-  for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
+  for (const member of ensemble.members) {
+    answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
+  }
   const created = Math.floor(clock.now() / 1000);
 
-  /** The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. */
-  function loneAnswerer({ prompt, sampling }: Question): Answerer | null {
-    const taken = sampling.logitBias.size === 0 ? routeOf(ensemble, prompt) : null;
+  /**
+   * The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. Choices
+   * are weighed by what each member says in its own tokens, so that none has to be left to one.
+   */
+  function loneAnswerer({ prompt, sampling, format }: Question): Answerer | null {
+    const fused = sampling.logitBias.size > 0 || format?.kind === "choice";
+    const taken = fused ? null : routeOf(ensemble, prompt);
     const member = taken && answerers.get(taken.member);
     return member ? { ...member, notFused: taken.reason } : null;
+  }
+
+  async function guideOf({ format }: Question, tokenizer: Tokenizer): Promise<GrammarGuide | null> {
+    if (format === undefined || format.kind === "choice") return null;
+    if (grammars !== undefined) return grammars.open(format, tokenizer);
+    throw new GatewayError("unsupported", "Answers are not held to grammars here; ask for the format in the prompt.", {
+      param: format.field,
+    });
   }
 
   return {
@@ -55,20 +86,35 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
       const createdAt = clock.now();
       const answerer = (question.model === ENSEMBLE_ID && loneAnswerer(question)) || named;
       checkBias(question, answerer.vocabulary);
+      const random = createRandom(
+        question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+      ).next;
+      const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+      const { tokenizer } = answerer.vocabulary;
       const reading = answerer.open(question.prompt);
+      let guide: GrammarGuide | null = null;
       try {
+        guide = await guideOf(question, tokenizer);
         const { context, scored } = reading.prompt;
         const promptTokens = context.length + scored.length;
         const tally = createTally(answerer.members);
+        const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
+        const stops =
+          question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
         const generating = generateAnswer({
           question,
           reading,
-          tokenizer: answerer.vocabulary.tokenizer,
-          stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
-          maxTokens: roomFor(question, promptTokens, answerer),
+          tokenizer,
+          stops: choice === null ? stops : [],
+          maxTokens: roomFor(question, promptTokens, answerer, choice?.tokens.length ?? question.maxTokens),
+          atMost: choice === null ? "length" : "stop",
+          source:
+            choice !== null
+              ? createGivenTokens(choice.tokens)
+              : guide === null
+                ? sampler
+                : createGuidedTokens(sampler, guide),
           tally,
-          random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
-            .next,
         });
         let firstTokenMs: number | null = null;
         let step = await generating.next();
@@ -77,6 +123,8 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
           yield step.value;
         }
         const { finishReason, completionTokens, text } = step.value;
+        const confidence =
+          choice?.confidence ?? (await confidenceInText(book, question, answerer.ensemble.members, step.value));
         const report: AnswerReport = {
           ...tally.report(question.requestId, reading.latenciesMs),
           answeredBy: answerer.id,
@@ -95,8 +143,16 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
           report,
           text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
         });
-        yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
+        yield {
+          type: "end",
+          finishReason,
+          usage: { promptTokens, completionTokens },
+          report,
+          confidence,
+          ...(choice !== null && { choices: choice.choices }),
+        };
       } finally {
+        guide?.close();
         reading.close();
       }
     },
@@ -107,6 +163,8 @@ interface Answerer {
   readonly id: string;
   /** Why it answers in the ensemble's place; absent where it was asked itself. */
   readonly notFused?: string;
+  /** Those who answer, as an ensemble: of all members, or of one. */
+  readonly ensemble: Ensemble;
   open(prompt: Question["prompt"]): Reading;
   readonly members: readonly TalliedMember[];
   /** Whose tokens the answer is made of. */
@@ -119,6 +177,7 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
   const { members, space } = ensemble;
   return {
     id: ENSEMBLE_ID,
+    ensemble,
     open: (prompt) => createFusedReading(ensemble, prompt, clock),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
@@ -127,9 +186,10 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
   };
 }
 
-function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
+function memberAnswerer(ensemble: Ensemble, member: LanguageModel, clock: Clock): Answerer {
   return {
     id: member.info.id,
+    ensemble: { ...ensemble, members: [member] },
     open: (prompt) => createSingleReading(member, prompt, clock),
     members: [{ id: member.info.id, weight: 1 }],
     vocabulary: member,
@@ -143,12 +203,12 @@ function roomFor(
   question: Question,
   promptTokens: number,
   { id, notFused, contextLength }: Answerer,
+  asked: number | null,
 ): number {
   // The document start takes one place; the last token drawn is never read.
   const room = contextLength - promptTokens;
-  const asked = question.maxTokens;
   if (room < (asked ?? 1)) {
-    const wish = asked === null ? "" : ` and max_tokens asks for ${asked} more`;
+    const wish = asked === null ? "" : ` and the answer may have ${asked} more`;
     const reader = notFused === undefined ? id : `${id}, which answers this text alone,`;
     throw new GatewayError(
       "context_length_exceeded",
@@ -179,6 +239,11 @@ function unknownModel(model: string, known: readonly string[]): GatewayError {
       param: "model",
     },
   );
+}
+
+/** Controls that would say nothing: an answer consists of text and one end. */
+function neverDrawn(tokenizer: Tokenizer): number[] {
+  return [...tokenizer.specialTokens].filter((token) => !tokenizer.endTokens.includes(token));
 }
 
 function promptText({ prompt }: Question, { vocabulary }: Answerer): string {

@@ -9,7 +9,7 @@ const MOST_ITEMS = 2048;
 const MOST_STOPS = 4;
 const MOST_ALTERNATIVES = 20;
 /** OpenAI's default for completions. */
-const COMPLETION_TOKENS = 16;
+export const COMPLETION_TOKENS = 16;
 
 const loneSurrogate = /\p{Surrogate}/u;
 const wellFormedText = "a string of whole characters (no lone surrogates)";
@@ -65,10 +65,97 @@ const streamOptions = z.strictObject(
   "an object with include_usage",
 );
 
+const MOST_CHOICES = 128;
+const choices = listOf(
+  text.min(1, "a string that is not empty"),
+  `an array of 1 to ${MOST_CHOICES} strings`,
+  MOST_CHOICES,
+).refine((values) => new Set(values).size === values.length, "choices that differ from each other");
+
+/** Of a grammar or a schema, characters: compiling is quick for what people write, and bounded for what they do not. */
+const MOST_CHARACTERS = 16_384;
+const grammarText = text
+  .min(1, "a string that is not empty")
+  .max(MOST_CHARACTERS, `a string of at most ${MOST_CHARACTERS} characters`);
+const schemaPhrase = `a JSON schema, an object of at most ${MOST_CHARACTERS} characters`;
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const jsonSchema = z
+  .custom<object>(isObject, schemaPhrase)
+  .refine((schema) => JSON.stringify(schema).length <= MOST_CHARACTERS, schemaPhrase);
+/** vLLM takes a schema as JSON text too. */
+const schemaOrText = z.unknown().transform((value, context): object => {
+  const schema = typeof value === "string" ? parsedOrNull(value) : value;
+  const read = jsonSchema.safeParse(schema);
+  if (read.success) return read.data;
+  context.issues.push({ code: "custom", input: value, message: schemaPhrase });
+  return {};
+});
+
+function parsedOrNull(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}
+
+const formatPhrase = '"text", "json_object" or "json_schema"';
+const responseFormat = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("json_object") }),
+    z.strictObject({
+      type: z.literal("json_schema"),
+      json_schema: z.strictObject(
+        {
+          schema: jsonSchema,
+          // The answer keeps to the schema in any case, and no member reads its name.
+          name: z.unknown().optional(),
+          description: z.unknown().optional(),
+          strict: z.unknown().optional(),
+        },
+        "an object with a schema",
+      ),
+    }),
+  ],
+  `an object whose type is ${formatPhrase}`,
+);
+
+const structuredOutputs = z
+  .strictObject(
+    {
+      choice: choices.optional(),
+      json: schemaOrText.optional(),
+      json_object: z.literal(true, "true, or nothing").optional(),
+      regex: grammarText.optional(),
+      grammar: grammarText.optional(),
+    },
+    "an object with one of choice, json, json_object, regex and grammar",
+  )
+  .refine(
+    (given) => Object.values(given).filter((value) => value !== undefined).length === 1,
+    "exactly one of choice, json, json_object, regex and grammar",
+  );
+
+const demands = z.strictObject(
+  {
+    coverage: z
+      .number("a number above 0 and below 1")
+      .gt(0, "a number above 0 and below 1")
+      .lt(1, "a number above 0 and below 1")
+      .optional(),
+    min_confidence: numberIn(0, 1).optional(),
+  },
+  "an object with coverage or min_confidence",
+);
+
 /** What both endpoints take. */
 const shared = {
   model: z.string("the name of a model; GET /v1/models lists them"),
-  temperature: numberIn(0, 2).default(1),
+  /** Absent: 1, and for a choice 0. */
+  temperature: numberIn(0, 2).optional(),
   top_p: numberIn(0, 1).default(1),
   // vLLM's clients send -1 for "off".
   top_k: integerIn(-1)
@@ -82,6 +169,14 @@ const shared = {
   stop: stop.default([]),
   stream: flag.default(false),
   stream_options: streamOptions.optional(),
+  response_format: responseFormat.optional(),
+  structured_outputs: structuredOutputs.optional(),
+  // What vLLM's clients sent before structured_outputs.
+  guided_choice: choices.optional(),
+  guided_json: schemaOrText.optional(),
+  guided_regex: grammarText.optional(),
+  guided_grammar: grammarText.optional(),
+  concord: demands.optional(),
 };
 
 const MOST_PARTS = 128;
@@ -173,15 +268,20 @@ const prompts = z.unknown().transform((value, context): Prompt[] => {
 export const completionRequest = z.strictObject({
   ...shared,
   prompt: prompts,
-  max_tokens: integerIn(0).default(COMPLETION_TOKENS),
+  /** Absent: 16, and for a choice as many as it takes. */
+  max_tokens: integerIn(0).optional(),
   logprobs: integerIn(0, MOST_ALTERNATIVES).optional(),
   echo: flag.default(false),
 });
 export type CompletionRequest = z.infer<typeof completionRequest>;
 
-export function samplingOf(request: ChatRequest | CompletionRequest): SamplingOptions {
+/** @param temperature where the request has none */
+export function samplingOf(
+  request: ChatRequest | CompletionRequest,
+  temperature: number,
+): SamplingOptions {
   return {
-    temperature: request.temperature,
+    temperature: request.temperature ?? temperature,
     topP: request.top_p,
     topK: request.top_k,
     minP: request.min_p,
