@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { constantGate, GATE_CORNERS } from "../../src/alignment/gate.ts";
 import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../src/weights/float16.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from "../../src/weights/safetensors.ts";
+import { writeWhole } from "./write-whole.ts";
 
 /** Raise it when the file's tensors or their meaning change: older files are then refused. */
 export const SPACE_VERSION = 1;
@@ -92,21 +92,7 @@ export function decoderHash(space: SharedSpace, members: readonly ModelInfo[]): 
 /** Writes a space beside its place and renames it, so that what has the name is whole. */
 export async function writeSpace(path: string, space: SharedSpace, record: SpaceRecord): Promise<void> {
   const bytes = encodeSafetensors(tensorsOf(space), new Map([["concord", JSON.stringify(record)]]));
-  await mkdir(dirname(path), { recursive: true });
-  const aside = `${path}.${process.pid}.part`;
-  try {
-    const file = await open(aside, "w");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(aside, path);
-  } catch (error) {
-    await rm(aside, { force: true });
-    throw error;
-  }
+  await writeWhole(path, bytes);
 }
 
 /** @throws Error when the file is not a shared space, or one of another version */

@@ -13,7 +13,7 @@ import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
-import { createSampler } from "./sampler.ts";
+import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
@@ -208,7 +208,8 @@ function roomFor(
   // The document start takes one place; the last token drawn is never read.
   const room = contextLength - promptTokens;
   if (room < (asked ?? 1)) {
-    const wish = asked === null ? "" : ` and the answer may have ${asked} more`;
+    const wisher = question.maxTokens === null ? "the choice" : "max_tokens";
+    const wish = asked === null ? "" : ` and ${wisher} asks for ${asked} more`;
     const reader = notFused === undefined ? id : `${id}, which answers this text alone,`;
     throw new GatewayError(
       "context_length_exceeded",
@@ -239,11 +240,6 @@ function unknownModel(model: string, known: readonly string[]): GatewayError {
       param: "model",
     },
   );
-}
-
-/** Controls that would say nothing: an answer consists of text and one end. */
-function neverDrawn(tokenizer: Tokenizer): number[] {
-  return [...tokenizer.specialTokens].filter((token) => !tokenizer.endTokens.includes(token));
 }
 
 function promptText({ prompt }: Question, { vocabulary }: Answerer): string {

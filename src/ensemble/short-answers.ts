@@ -1,13 +1,19 @@
+import { fitStandardisation, standardise } from "../alignment/cka.ts";
 import { matrixFrom } from "../linalg/matrix.ts";
 import type { Random } from "../linalg/random.ts";
+import { plainSampling } from "../ports/engine.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
+import type { Tokenizer } from "../ports/tokenizer.ts";
 import { calibrateConfidence, type ConfidenceCalibration } from "../stats/calibration.ts";
-import { fitConditionalLogit } from "../stats/conditional-logit.ts";
 import { chooseConfidenceCalibration } from "../stats/fit-calibration.ts";
 import type { Verdict } from "../stats/forecast.ts";
+import { fitLogisticRegression } from "../stats/logistic-regression.ts";
+import { generateAnswer } from "./answer.ts";
 import { fitLikeness, type Likeness } from "./likeness.ts";
 import { createPrefixReader } from "./prefix-reader.ts";
-import type { PositionSignals } from "./tally.ts";
+import type { Reading } from "./reading.ts";
+import { createSampler, neverDrawn } from "./sampler.ts";
+import { createTally, type PositionSignals } from "./tally.ts";
 
 /**
  * Short answers whose rightness can be checked: a beginning of a sentence, gone on with greedily for at most
@@ -78,6 +84,45 @@ export function answerFeatures(signals: readonly PositionSignals[]): number[] {
 /** Features of disagreement alone, which a member by itself has not: these are the last ones. */
 export const DISAGREEMENT_FEATURES = 3;
 
+/** How a text goes on, always by the most likely token. */
+export interface GreedyAnswer {
+  readonly text: string;
+  readonly signals: readonly PositionSignals[];
+}
+
+/** An answer of at most `MOST_TOKENS` tokens. @param reading of the prompt; it is not closed */
+export async function answerGreedily(
+  reading: Reading,
+  tokenizer: Tokenizer,
+  prompt: string,
+): Promise<GreedyAnswer> {
+  const generating = generateAnswer({
+    question: {
+      requestId: "",
+      model: "",
+      endpoint: "completions",
+      prompt: { kind: "text", text: prompt },
+      maxTokens: MOST_TOKENS,
+      stop: [],
+      sampling: greedy,
+      topLogprobs: null,
+      echo: false,
+    },
+    reading,
+    tokenizer,
+    stops: [],
+    maxTokens: MOST_TOKENS,
+    atMost: "length",
+    source: createSampler(greedy, neverDrawn(tokenizer), () => 0),
+    tally: createTally([]),
+  });
+  let step = await generating.next();
+  while (!step.done) step = await generating.next();
+  return step.value;
+}
+
+const greedy = { ...plainSampling, temperature: 0 };
+
 /** Whether an answer names the thing, as whole words, whatever their case. */
 export function names(answer: string, thing: string): boolean {
   const words = (text: string): string => ` ${text.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.join(" ") ?? ""} `;
@@ -139,31 +184,28 @@ export async function promptState(
   return Float32Array.from(states.flat());
 }
 
-/** θ₀ + θ of P(right) = σ(θ₀ + θ·x), a ridge on standardised features: a conditional logit between "right" at x and "wrong" at 0. */
+/** θ₀ + θ of P(right) = σ(θ₀ + θ·x), held back over standardised features (1 + j). */
 function fitLogistic(answers: readonly JudgedAnswer[]): number[] {
   const count = answers[0]?.features.length ?? 0;
-  const columns = Array.from({ length: count }, (_, j) => answers.map(({ features }) => features[j] ?? 0));
-  const means = columns.map(mean);
-  const deviations = columns.map((column, j) => {
-    const variance = mean(column.map((value) => (value - (means[j] ?? 0)) ** 2));
-    return variance > 0 ? Math.sqrt(variance) : Infinity;
-  });
-  const rows = answers.flatMap(({ features }) => [
-    [1, ...features.map((value, j) => (value - (means[j] ?? 0)) / (deviations[j] ?? 1))],
-    Array.from({ length: count + 1 }, () => 0),
-  ]);
-  const fitted = fitConditionalLogit(
-    {
-      features: matrixFrom(rows.length, count + 1, rows.flat()),
-      counts: answers.map(() => 2),
-      labels: answers.map(({ right }) => (right ? 0 : 1)),
-    },
-    // The intercept is all but free.
-    [1e-3, ...columns.map(() => RIDGE)],
+  const features = matrixFrom(
+    answers.length,
+    count,
+    answers.flatMap((answer) => answer.features),
   );
-  const slopes = deviations.map((deviation, j) => (fitted[j + 1] ?? 0) / deviation);
-  const shift = slopes.reduce((sum, slope, j) => sum + slope * (means[j] ?? 0), 0);
-  return [(fitted[0] ?? 0) - shift, ...slopes];
+  const scale = fitStandardisation(features);
+  const { weights, intercepts } = fitLogisticRegression(
+    {
+      features: standardise(features, scale),
+      labels: answers.map(({ right }) => Number(right)),
+      classes: 2,
+    },
+    RIDGE,
+  );
+  const slopes = Array.from(scale.deviation, (deviation, j) =>
+    deviation > 0 ? ((weights.data[2 * j + 1] ?? 0) - (weights.data[2 * j] ?? 0)) / deviation : 0,
+  );
+  const shift = slopes.reduce((sum, slope, j) => sum + slope * (scale.mean[j] ?? 0), 0);
+  return [(intercepts[1] ?? 0) - (intercepts[0] ?? 0) - shift, ...slopes];
 }
 
 function logistic([intercept = 0, ...slopes]: readonly number[], features: readonly number[]): number {
