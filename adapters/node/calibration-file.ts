@@ -194,7 +194,9 @@ function deciderFrom(
       form,
       logprobWeights,
       stateWeights:
-        form.stateRidge === null ? [] : ids.map((_, m) => Array.from(numbers(tensors, `${name}.states.${m}`))),
+        form.stateRidge === null
+          ? []
+          : ids.map((_, m) => Array.from(numbers(tensors, `${name}.states.${m}`))),
     },
     calibration,
     conformal: {

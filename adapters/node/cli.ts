@@ -3,6 +3,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { z } from "zod";
 import { registerAskCommand } from "./commands/ask.ts";
+import { registerCalibrateCommand } from "./commands/calibrate.ts";
 import { registerCompareCommand } from "./commands/compare.ts";
 import { registerEvaluateCommands } from "./commands/evaluate.ts";
 import { registerFitCommand } from "./commands/fit.ts";
@@ -42,6 +43,7 @@ registerModelsCommands(program);
 registerFitCommand(program);
 registerEvaluateCommands(program);
 registerCompareCommand(program);
+registerCalibrateCommand(program);
 registerLogCommands(program);
 
 try {

@@ -3,6 +3,7 @@ import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
 import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
+import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import type { OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
@@ -22,14 +23,25 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const log = createSqliteAgreementLog(openDatabase(concordPaths().database));
   try {
     const { ensemble, close } = await openEnsemble(options);
-    const engine = createEngine({ ensemble, log, clock: systemClock, keepText: options.keepText });
-    return {
-      ...engine,
-      close: async () => {
-        await close();
-        await log.close();
-      },
-    };
+    try {
+      const engine = createEngine({
+        ensemble,
+        log,
+        clock: systemClock,
+        keepText: options.keepText,
+        confidence: (await openConfidence(ensemble)).book,
+      });
+      return {
+        ...engine,
+        close: async () => {
+          await close();
+          await log.close();
+        },
+      };
+    } catch (error) {
+      await close();
+      throw error;
+    }
   } catch (error) {
     await log.close();
     throw error;

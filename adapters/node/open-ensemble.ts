@@ -1,9 +1,9 @@
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
 import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { exists } from "./exists.ts";
 import { decoderGraph } from "./graph-cache.ts";
 import { createOnnxDecoder } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
@@ -93,11 +93,4 @@ export async function joinMembers(
     ensemble: { members: [anchor, ...others], space, decoder, continuations, routes },
     close: () => decoder.close(),
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -120,7 +120,10 @@ export function questionState({ alone }: OptionEvidence, memberIds: readonly str
       const states = alone.find(({ name }) => name === id)?.states;
       const first = states?.[0];
       if (states === undefined || first === undefined) throw new Error(`no states of ${id}`);
-      return Array.from(first, (_, j) => states.reduce((sum, state) => sum + (state[j] ?? 0), 0) / states.length);
+      return Array.from(
+        first,
+        (_, j) => states.reduce((sum, state) => sum + (state[j] ?? 0), 0) / states.length,
+      );
     }),
   );
 }

@@ -48,7 +48,8 @@ export async function confidenceInText(
   if (judged.length === 0) {
     return unknown("no free answers of these members, with the maps in use, were calibrated");
   }
-  const unlike = "the text is not like any that a confidence was calibrated on: beginnings of sentences that state a fact";
+  const unlike =
+    "the text is not like any that a confidence was calibrated on: beginnings of sentences that state a fact";
   if (prompt.text === "" || prompt.text.length > LONGEST_PROMPT) return unknown(unlike);
   const state = await promptState(members, prompt.text, question.signal);
   const [nearest] = judged

@@ -66,9 +66,13 @@ export function createEngine({
   async function guideOf({ format }: Question, tokenizer: Tokenizer): Promise<GrammarGuide | null> {
     if (format === undefined || format.kind === "choice") return null;
     if (grammars !== undefined) return grammars.open(format, tokenizer);
-    throw new GatewayError("unsupported", "Answers are not held to grammars here; ask for the format in the prompt.", {
-      param: format.field,
-    });
+    throw new GatewayError(
+      "unsupported",
+      "Answers are not held to grammars here; ask for the format in the prompt.",
+      {
+        param: format.field,
+      },
+    );
   }
 
   return {
@@ -124,7 +128,8 @@ export function createEngine({
         }
         const { finishReason, completionTokens, text } = step.value;
         const confidence =
-          choice?.confidence ?? (await confidenceInText(book, question, answerer.ensemble.members, step.value));
+          choice?.confidence ??
+          (await confidenceInText(book, question, answerer.ensemble.members, step.value));
         const report: AnswerReport = {
           ...tally.report(question.requestId, reading.latenciesMs),
           answeredBy: answerer.id,

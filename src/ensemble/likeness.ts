@@ -65,13 +65,20 @@ export function fitLikeness(seen: readonly Float32Array[], held: readonly Float3
     const length = Math.sqrt(Math.max(values[k] ?? 0, Number.MIN_VALUE));
     for (let i = 0; i < n; i++) {
       const u = (vectors.data[i * n + k] ?? 0) / length;
-      for (let j = 0; j < d; j++) directions[k * d + j] = (directions[k * d + j] ?? 0) + u * (x.data[i * d + j] ?? 0);
+      for (let j = 0; j < d; j++)
+        directions[k * d + j] = (directions[k * d + j] ?? 0) + u * (x.data[i * d + j] ?? 0);
     }
   }
   const variances = Array.from(values.subarray(0, r), (value) => value / n);
   const total = values.reduce((sum, value) => sum + Math.max(value, 0), 0) / n;
   const rest = total - variances.reduce((sum, value) => sum + value, 0);
-  const gaussian = { mean, scale, directions, variances, residual: Math.max(rest / Math.max(d - r, 1), 1e-12) };
+  const gaussian = {
+    mean,
+    scale,
+    directions,
+    variances,
+    residual: Math.max(rest / Math.max(d - r, 1), 1e-12),
+  };
   return { ...gaussian, scores: held.map((row) => scoreOf(gaussian, row)).sort((a, b) => a - b) };
 }
 

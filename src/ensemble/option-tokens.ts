@@ -53,10 +53,7 @@ export interface OptionPosition {
  * from there as well, so that all are given the same. Beginnings that choices share appear once. A document start that a
  * template writes is left out: whoever reads puts it first.
  */
-export function tokenizeOptions(
-  tokenizer: Tokenizer,
-  { context, choices }: ChoiceQuestion,
-): OptionTokens {
+export function tokenizeOptions(tokenizer: Tokenizer, { context, choices }: ChoiceQuestion): OptionTokens {
   const before = typeof context === "string" ? context : tokenizer.renderChat(context);
   const texts = choices.map((choice) => before + choice);
   const encodings = texts.map((text) => withoutStart(tokenizer, text));

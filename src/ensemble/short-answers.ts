@@ -125,7 +125,13 @@ const greedy = { ...plainSampling, temperature: 0 };
 
 /** Whether an answer names the thing, as whole words, whatever their case. */
 export function names(answer: string, thing: string): boolean {
-  const words = (text: string): string => ` ${text.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.join(" ") ?? ""} `;
+  const words = (text: string): string =>
+    ` ${
+      text
+        .toLowerCase()
+        .match(/[\p{L}\p{N}]+/gu)
+        ?.join(" ") ?? ""
+    } `;
   return words(answer).includes(words(thing));
 }
 

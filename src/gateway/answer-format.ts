@@ -98,7 +98,8 @@ function choicesOf(schema: object): AnswerFormat | null {
   if (property === undefined || more !== undefined) return null;
   const [name, inner] = property;
   const values = isObject(inner) ? enumOf(inner) : null;
-  if (values === null || !Array.isArray(required) || required.length !== 1 || required[0] !== name) return null;
+  if (values === null || !Array.isArray(required) || required.length !== 1 || required[0] !== name)
+    return null;
   return { kind: "choice", choices: written(values, (value) => ({ [name]: value })) };
 }
 
@@ -123,10 +124,7 @@ function isObject(value: unknown): value is object {
 }
 
 /** A choice is said whole and once: what changes an answer token by token has no meaning for it. */
-function refuseBesideChoices(
-  request: Request,
-  { choices }: Extract<AnswerFormat, { kind: "choice" }>,
-): void {
+function refuseBesideChoices(request: Request, { choices }: Extract<AnswerFormat, { kind: "choice" }>): void {
   const cut = request.stop.find((stop) => choices.some(({ text }) => text.includes(stop)));
   if (cut !== undefined) {
     throw invalid("stop", `expected no text that is part of a choice, got ${JSON.stringify(cut)}`);

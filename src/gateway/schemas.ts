@@ -276,10 +276,7 @@ export const completionRequest = z.strictObject({
 export type CompletionRequest = z.infer<typeof completionRequest>;
 
 /** @param temperature where the request has none */
-export function samplingOf(
-  request: ChatRequest | CompletionRequest,
-  temperature: number,
-): SamplingOptions {
+export function samplingOf(request: ChatRequest | CompletionRequest, temperature: number): SamplingOptions {
   return {
     temperature: request.temperature ?? temperature,
     topP: request.top_p,

@@ -56,7 +56,10 @@ export const plainSampling: SamplingOptions = {
 
 /** What form the answer has to have. A choice has its value, which is read and judged, and the text that answers for it. */
 export type AnswerFormat =
-  | { readonly kind: "choice"; readonly choices: readonly { readonly value: string; readonly text: string }[] }
+  | {
+      readonly kind: "choice";
+      readonly choices: readonly { readonly value: string; readonly text: string }[];
+    }
   | Grammar;
 
 /** Texts that an answer is held to while it is made, token by token. */
