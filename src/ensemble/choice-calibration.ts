@@ -35,7 +35,8 @@ export interface ChoiceKind {
 /** Every fourth item of those to fit on is kept for choosing how far a head is held back. */
 const CHOOSING_SHARE = 4;
 const FOLDS = 5;
-const CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
+/** No class has a place of its own among choices, so none is calibrated by its place. */
+export const CHOICE_CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
 
 /**
  * A head from `fit`, then what its probabilities are worth from `calibrating`, which the head has not seen.
@@ -60,7 +61,7 @@ export function fitChoiceDecider(
     items.map(({ scores }) => questionState(scores, memberIds));
   return {
     head,
-    calibration: chooseCalibration(CALIBRATIONS, forecasts, { folds: FOLDS, random }).calibration,
+    calibration: chooseCalibration(CHOICE_CALIBRATIONS, forecasts, { folds: FOLDS, random }).calibration,
     conformal: fitConformal({ kind: "lac" }, forecasts),
     likeness: fitLikeness(statesOf(dealt), statesOf(calibrating)),
   };
