@@ -96,8 +96,8 @@ export const ending = (
   usage: { promptTokens, completionTokens },
   report: scriptedReport(question),
   confidence: { value: null, reason: "scripted" },
-  ...(question.format?.kind === "choice" && {
-    choices: { probabilities: question.format.choices.map((_, c) => (c === 0 ? 1 : 0)), predictionSet: null },
+  ...(question.choices !== undefined && {
+    choices: { probabilities: question.choices.map((_, c) => (c === 0 ? 1 : 0)), predictionSet: null },
   }),
 });
 

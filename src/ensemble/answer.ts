@@ -48,7 +48,7 @@ export async function* generateAnswer(
       finishReason = "length";
       break;
     }
-    const token = await task.source.draw(prediction.logprobs);
+    const token = task.source.draw(prediction.logprobs);
     completionTokens++;
     if (ends.has(token)) {
       finishReason = "stop";

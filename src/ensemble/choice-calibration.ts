@@ -101,13 +101,20 @@ export function nearestKind(
   memberIds: readonly string[],
   evidence: OptionEvidence,
 ): LikeKind | null {
-  const state = questionState(evidence, memberIds);
-  return kinds
+  const candidates = kinds
     .filter((kind) => kind.form === form && kind.counts.includes(evidence.bytes.length))
-    .flatMap((kind): LikeKind[] => {
+    .flatMap((kind) => {
       const decider = kind.deciders.find(({ head }) => head.memberIds.join() === memberIds.join());
-      return decider === undefined ? [] : [{ kind, decider, likeness: likenessOf(decider.likeness, state) }];
-    })
+      return decider === undefined ? [] : [{ kind, decider }];
+    });
+  if (candidates.length === 0) return null;
+  const state = questionState(evidence, memberIds);
+  return candidates
+    .map(({ kind, decider }): LikeKind => ({
+      kind,
+      decider,
+      likeness: likenessOf(decider.likeness, state),
+    }))
     .reduce<LikeKind | null>(
       (best, found) => (best !== null && best.likeness >= found.likeness ? best : found),
       null,

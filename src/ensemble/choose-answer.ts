@@ -18,23 +18,27 @@ export interface ChosenAnswer {
 /** Who chooses. */
 export interface Chooser {
   readonly ensemble: Ensemble;
+  /** The members without which nothing is chosen. */
+  readonly quorum: number;
   /** Whose tokens the answer is made of. */
   readonly vocabulary: LanguageModel;
 }
 
 /**
  * Weighs a question's choices and takes the most probable, or at a temperature above 0 draws one by their probabilities,
- * with top_k, top_p and min_p as for tokens. Null where the question has none.
+ * with top_k, top_p and min_p as for tokens. Null where the question has none. Members that are lost have no part in it:
+ * the others choose as they were calibrated without them.
  * @param random uniform numbers in [0, 1)
- * @throws GatewayError invalid_request when max_tokens is too small for a choice; context_length_exceeded
+ * @throws GatewayError invalid_request when max_tokens is too small for a choice; context_length_exceeded; members_lost
+ * when fewer than the quorum are left
  */
 export async function chooseAnswer(
-  { prompt, format, sampling, demands, maxTokens, signal }: Question,
-  { ensemble, vocabulary }: Chooser,
+  { prompt, choices, sampling, demands, maxTokens, signal }: Question,
+  { ensemble, quorum, vocabulary }: Chooser,
   { kinds, random }: { readonly kinds: readonly ChoiceKind[]; readonly random: () => number },
 ): Promise<ChosenAnswer | null> {
-  if (format?.kind !== "choice") return null;
-  const tokens = format.choices.map(({ text }) => vocabulary.tokenizer.encode(text).ids);
+  if (choices === undefined) return null;
+  const tokens = choices.map(({ text }) => vocabulary.tokenizer.encode(text).ids);
   const longest = Math.max(...tokens.map(({ length }) => length));
   if (maxTokens !== null && maxTokens < longest) {
     throw new GatewayError(
@@ -44,11 +48,11 @@ export async function chooseAnswer(
     );
   }
   const context = contextOf(prompt, vocabulary.tokenizer);
-  const values = format.choices.map(({ value }) => value);
-  const { probabilities, predictionSet, confidenceIn } = await weighChoices(
-    ensemble,
-    { context, choices: spacedChoices(context, values) },
-    { kinds, coverage: demands?.coverage ?? null, signal },
+  const values = choices.map(({ value }) => value);
+  const asked = { context, choices: spacedChoices(context, values) };
+  const options = { kinds, coverage: demands?.coverage ?? null, signal };
+  const { probabilities, predictionSet, confidenceIn } = await whoeverIsLeft(ensemble, quorum, (present) =>
+    weighChoices(present, asked, options),
   );
   const chosen = createSampler(sampling, [], random).draw(Float32Array.from(probabilities, Math.log));
   return {
@@ -56,4 +60,35 @@ export async function chooseAnswer(
     confidence: confidenceIn(chosen),
     choices: { probabilities, predictionSet },
   };
+}
+
+/** Asks all members, and where one is lost over it, all the others. */
+async function whoeverIsLeft<T>(
+  ensemble: Ensemble,
+  quorum: number,
+  ask: (present: Ensemble) => Promise<T>,
+): Promise<T> {
+  try {
+    return await ask(ensemble);
+  } catch (error) {
+    if (!isLoss(error)) throw error;
+    const [first, ...others] = ensemble.members.filter(canBeAsked);
+    const left = others.length + 1;
+    if (first === undefined || left === ensemble.members.length || left < quorum) throw error;
+    return whoeverIsLeft({ ...ensemble, members: [first, ...others] }, quorum, ask);
+  }
+}
+
+function canBeAsked(member: LanguageModel): boolean {
+  try {
+    member.openSequence().close();
+    return true;
+  } catch (error) {
+    if (isLoss(error)) return false;
+    throw error;
+  }
+}
+
+function isLoss(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === "members_lost";
 }

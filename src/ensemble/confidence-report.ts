@@ -1,9 +1,11 @@
+import { matrixFrom, type Matrix } from "../linalg/matrix.ts";
 import { createRandom, type Random } from "../linalg/random.ts";
 import { bootstrapInterval } from "../stats/bootstrap.ts";
-import { calibrate, calibrateConfidence } from "../stats/calibration.ts";
+import { calibrate, safeLog } from "../stats/calibration.ts";
 import { setMetrics } from "../stats/conformal.ts";
-import { chooseCalibration, fitConfidenceCalibration } from "../stats/fit-calibration.ts";
+import { chooseCalibration } from "../stats/fit-calibration.ts";
 import { topVerdict, type Forecast, type Verdict } from "../stats/forecast.ts";
+import { classProbabilities, fitLogisticRegression } from "../stats/logistic-regression.ts";
 import { areaUnderRiskCoverage, auroc, riskCoverage, type RiskCoveragePoint } from "../stats/ranking.ts";
 import {
   binaryBrierScore,
@@ -19,7 +21,12 @@ import {
   reliabilityBins,
   type ReliabilityBin,
 } from "../stats/reliability.ts";
-import { CHOICE_CALIBRATIONS, decideChoices, type ChoiceDecider, type ChoiceKind } from "./choice-calibration.ts";
+import {
+  CHOICE_CALIBRATIONS,
+  decideChoices,
+  type ChoiceDecider,
+  type ChoiceKind,
+} from "./choice-calibration.ts";
 import { perByte } from "./choice-features.ts";
 import { headProbabilities, optionProbabilities } from "./choice-head.ts";
 import type { ScoredItem } from "./choice-ways.ts";
@@ -80,7 +87,7 @@ export interface SetReport {
   readonly name: string;
   readonly rows: readonly ConfidenceRow[];
   readonly sets: readonly SetRow[];
-  /** Null with a single member. */
+  /** Null with a single member, and where all calibrating answers were right or all wrong. */
   readonly disagreement: DisagreementGain | null;
 }
 
@@ -255,7 +262,11 @@ function ownWay(id: string, calibrating: readonly ScoredItem[]): ForecastingWay 
   return { name: ownProbability(id), calibrated: false, forecast };
 }
 
-function calibratedWay(way: ForecastingWay, calibrating: readonly ScoredItem[], random: Random): ForecastingWay {
+function calibratedWay(
+  way: ForecastingWay,
+  calibrating: readonly ScoredItem[],
+  random: Random,
+): ForecastingWay {
   const { calibration } = chooseCalibration(CHOICE_CALIBRATIONS, calibrating.map(way.forecast), {
     folds: FOLDS,
     random,
@@ -274,7 +285,10 @@ function averaged(forecasts: readonly Forecast[]): Forecast {
   const [first, ...others] = forecasts;
   if (first === undefined) throw new Error("a mean needs a member");
   const probabilities = first.probabilities.map((p, c) =>
-    others.reduce((sum, other) => sum + (other.probabilities[c] ?? 0) / forecasts.length, p / forecasts.length),
+    others.reduce(
+      (sum, other) => sum + (other.probabilities[c] ?? 0) / forecasts.length,
+      p / forecasts.length,
+    ),
   );
   return { probabilities, label: first.label };
 }
@@ -366,11 +380,63 @@ function disagreementAt(
     optionProbabilities(scores.alone.find(({ name }) => name === id)?.logprobs ?? []),
   );
   const mean = averaged(own.map((p) => ({ probabilities: p, label: item.label }))).probabilities;
-  const divergence =
-    entropyOf(mean) - own.reduce((sum, p) => sum + entropyOf(p) / own.length, 0);
+  const divergence = entropyOf(mean) - own.reduce((sum, p) => sum + entropyOf(p) / own.length, 0);
   return { ...topVerdict({ probabilities, label: item.label }), divergence };
 }
 
 function entropyOf(probabilities: readonly number[]): number {
   return probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+}
+
+/** The verdict on one answer without disagreement and with it. */
+interface Pair {
+  readonly alone: Verdict;
+  readonly both: Verdict;
+}
+
+/** λ: enough for a least loss where all answers are right. */
+const GAIN_RIDGE = 0.1;
+
+/** A logistic regression of rightness on logit confidence and divergence, learned from `calibrating`, beside the confidence. */
+function gainOf(
+  calibrating: readonly Disagreeing[],
+  told: readonly Disagreeing[],
+  random: Random,
+): DisagreementGain | null {
+  const labels = calibrating.map(({ correct }) => Number(correct));
+  if (new Set(labels).size < 2) return null;
+  const model = fitLogisticRegression(
+    { features: disagreementFeatures(calibrating), labels, classes: 2 },
+    GAIN_RIDGE,
+  );
+  const fitted = classProbabilities(model, disagreementFeatures(told)).data;
+  const pairs = told.map((alone, i): Pair => ({
+    alone,
+    both: { confidence: fitted[2 * i + 1] ?? 0, correct: alone.correct },
+  }));
+  const difference = (sample: readonly Pair[]): number => aurocOf(sample, "both") - aurocOf(sample, "alone");
+  return {
+    confidence: aurocOf(pairs, "alone"),
+    both: aurocOf(pairs, "both"),
+    difference: {
+      value: difference(pairs),
+      interval: bootstrapInterval(pairs, difference, { random, resamples: RESAMPLES }),
+    },
+  };
+}
+
+function aurocOf(pairs: readonly Pair[], which: keyof Pair): number {
+  return auroc(pairs.map((pair) => pair[which]));
+}
+
+/** Logit of the confidence, and the divergence (n, 2). */
+function disagreementFeatures(verdicts: readonly Disagreeing[]): Matrix {
+  return matrixFrom(
+    verdicts.length,
+    2,
+    verdicts.flatMap(({ confidence, divergence }) => [
+      safeLog(confidence) - safeLog(1 - confidence),
+      divergence,
+    ]),
+  );
 }

@@ -1,4 +1,5 @@
-import type { Confidence, Question } from "../ports/engine.ts";
+import type { Confidence, MemberLoss, Question } from "../ports/engine.ts";
+import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { AnswerOutcome } from "./answer.ts";
 import type { ChoiceKind } from "./choice-calibration.ts";
@@ -16,21 +17,28 @@ export const NOTHING_CALIBRATED: ConfidenceBook = { choices: [], answers: [] };
 /** The longest prompt that is compared with those a confidence was calibrated on, characters: they are single sentences. */
 const LONGEST_PROMPT = 1000;
 
+/** An answer and those who gave it. */
+export interface Answered {
+  readonly members: readonly LanguageModel[];
+  /** Each one's loss on the way; null for those that were there to the end. */
+  readonly losses: readonly (MemberLoss | null)[];
+  readonly outcome: AnswerOutcome;
+}
+
 /**
  * How likely a free answer is to be right. Known for greedy answers of at most 16 tokens to plain texts like those of a
  * calibration set, and for nothing else.
- * @param members those who answered
  */
 export async function confidenceInText(
   { answers }: ConfidenceBook,
   question: Question,
-  members: readonly LanguageModel[],
-  { completionTokens, signals }: AnswerOutcome,
+  { members, losses, outcome: { completionTokens, signals } }: Answered,
 ): Promise<Confidence> {
-  const { prompt, format, sampling } = question;
-  const unknown = (reason: string): Confidence => ({ value: null, reason });
-  if (format !== undefined) return unknown("no answers that are held to a grammar were calibrated");
+  const { prompt, sampling } = question;
   if (prompt.kind !== "text") return unknown("of free answers, only those to plain texts were calibrated");
+  if (losses.some((loss) => loss !== null)) {
+    return unknown("of free answers, those in which every member had a part to the end were calibrated");
+  }
   if (signals.length === 0) return unknown("the answer is empty");
   if (completionTokens > MOST_TOKENS) {
     return unknown(
@@ -51,7 +59,12 @@ export async function confidenceInText(
   const unlike =
     "the text is not like any that a confidence was calibrated on: beginnings of sentences that state a fact";
   if (prompt.text === "" || prompt.text.length > LONGEST_PROMPT) return unknown(unlike);
-  const state = await promptState(members, prompt.text, question.signal);
+  const state = await promptState(members, prompt.text, question.signal).catch((error: unknown) => {
+    if (error instanceof GatewayError && error.code === "members_lost") return null;
+    throw error;
+  });
+  if (state === null)
+    return unknown("a member was lost before the text was compared with those that were calibrated on");
   const [nearest] = judged
     .map(({ kind, judge }) => ({ kind, judge, likeness: likenessOf(judge.likeness, state) }))
     .sort((a, b) => b.likeness - a.likeness);
@@ -62,4 +75,8 @@ export async function confidenceInText(
     kind: "short_answer",
     calibration: { name: kind.name, items: kind.calibrated, likeness },
   };
+}
+
+function unknown(reason: string): Confidence {
+  return { value: null, reason };
 }

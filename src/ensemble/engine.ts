@@ -1,11 +1,9 @@
 import { createRandom } from "../linalg/random.ts";
 import type { AgreementLog } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
+import type { AnswerEvent, AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
-import type { GrammarCompiler, GrammarGuide } from "../ports/grammar.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
-import type { Tokenizer } from "../ports/tokenizer.ts";
 import { generateAnswer } from "./answer.ts";
 import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
@@ -17,7 +15,7 @@ import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
-import { createGivenTokens, createGuidedTokens } from "./token-source.ts";
+import { createGivenTokens } from "./token-source.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -30,13 +28,14 @@ export interface EngineOptions {
   readonly keepText: boolean;
   /** What confidences are told by; absent: none is. */
   readonly confidence?: ConfidenceBook | undefined;
-  /** Absent: answers are not held to grammars, and questions that ask for it are refused. */
-  readonly grammars?: GrammarCompiler | undefined;
+  /** The members without which nothing is fused; 1 to m. Default 1. */
+  readonly quorum?: number | undefined;
 }
 
 /**
  * Answers as the ensemble or as any one member, and logs every finished answer before its end is told. The ensemble
- * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`.
+ * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`. Where members are lost
+ * it goes on with the others; a member that answers alone cannot be replaced once its answer has begun.
  */
 export function createEngine({
   ensemble,
@@ -44,9 +43,9 @@ export function createEngine({
   clock,
   keepText,
   confidence: book = NOTHING_CALIBRATED,
-  grammars,
+  quorum = 1,
 }: EngineOptions): Engine {
-  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock)]]);
+  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
   for (const member of ensemble.members) {
     answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
   }
@@ -56,23 +55,11 @@ export function createEngine({
    * The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. Choices
    * are weighed by what each member says in its own tokens, so that none has to be left to one.
    */
-  function loneAnswerer({ prompt, sampling, format }: Question): Answerer | null {
-    const fused = sampling.logitBias.size > 0 || format?.kind === "choice";
+  function loneAnswerer({ prompt, sampling, choices }: Question): Answerer | null {
+    const fused = sampling.logitBias.size > 0 || choices !== undefined;
     const taken = fused ? null : routeOf(ensemble, prompt);
     const member = taken && answerers.get(taken.member);
     return member ? { ...member, notFused: taken.reason } : null;
-  }
-
-  async function guideOf({ format }: Question, tokenizer: Tokenizer): Promise<GrammarGuide | null> {
-    if (format === undefined || format.kind === "choice") return null;
-    if (grammars !== undefined) return grammars.open(format, tokenizer);
-    throw new GatewayError(
-      "unsupported",
-      "Answers are not held to grammars here; ask for the format in the prompt.",
-      {
-        param: format.field,
-      },
-    );
   }
 
   return {
@@ -86,82 +73,93 @@ export function createEngine({
     async *answer(question) {
       const named = answerers.get(question.model);
       if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
-      const start = clock.monotonic();
-      const createdAt = clock.now();
-      const answerer = (question.model === ENSEMBLE_ID && loneAnswerer(question)) || named;
-      checkBias(question, answerer.vocabulary);
-      const random = createRandom(
-        question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
-      ).next;
-      const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
-      const { tokenizer } = answerer.vocabulary;
-      const reading = answerer.open(question.prompt);
-      let guide: GrammarGuide | null = null;
+      const lone = question.model === ENSEMBLE_ID ? loneAnswerer(question) : null;
+      if (lone === null) return yield* answerAs(named, question);
+      let begun = false;
       try {
-        guide = await guideOf(question, tokenizer);
-        const { context, scored } = reading.prompt;
-        const promptTokens = context.length + scored.length;
-        const tally = createTally(answerer.members);
-        const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
-        const stops =
-          question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
-        const generating = generateAnswer({
-          question,
-          reading,
-          tokenizer,
-          stops: choice === null ? stops : [],
-          maxTokens: roomFor(question, promptTokens, answerer, choice?.tokens.length ?? question.maxTokens),
-          atMost: choice === null ? "length" : "stop",
-          source:
-            choice !== null
-              ? createGivenTokens(choice.tokens)
-              : guide === null
-                ? sampler
-                : createGuidedTokens(sampler, guide),
-          tally,
-        });
-        let firstTokenMs: number | null = null;
-        let step = await generating.next();
-        for (; !step.done; step = await generating.next()) {
-          if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
-          yield step.value;
+        for await (const event of answerAs(lone, question)) {
+          begun = true;
+          yield event;
         }
-        const { finishReason, completionTokens, text } = step.value;
-        const confidence =
-          choice?.confidence ??
-          (await confidenceInText(book, question, answerer.ensemble.members, step.value));
-        const report: AnswerReport = {
-          ...tally.report(question.requestId, reading.latenciesMs),
-          answeredBy: answerer.id,
-          ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
-        };
-        await log.append({
-          requestId: question.requestId,
-          createdAt,
-          endpoint: question.endpoint,
-          model: question.model,
-          promptTokens,
-          completionTokens,
-          finishReason,
-          latencyMs: clock.monotonic() - start,
-          firstTokenMs,
-          report,
-          text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
-        });
-        yield {
-          type: "end",
-          finishReason,
-          usage: { promptTokens, completionTokens },
-          report,
-          confidence,
-          ...(choice !== null && { choices: choice.choices }),
-        };
-      } finally {
-        guide?.close();
-        reading.close();
+      } catch (error) {
+        // Nothing is out yet, so the members that are left can still answer; the text of one vocabulary has no end in another.
+        if (begun || !(error instanceof GatewayError && error.code === "members_lost")) throw error;
+        yield* answerAs(named, question);
       }
     },
   };
+
+  async function* answerAs(answerer: Answerer, question: Question): AsyncGenerator<AnswerEvent> {
+    const start = clock.monotonic();
+    const createdAt = clock.now();
+    checkBias(question, answerer.vocabulary);
+    const random = createRandom(
+      question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+    ).next;
+    const { tokenizer } = answerer.vocabulary;
+    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const reading = answerer.open(question.prompt);
+    try {
+      const { context, scored } = reading.prompt;
+      const promptTokens = context.length + scored.length;
+      const tally = createTally(answerer.members);
+      const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
+      const stops =
+        question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
+      const generating = generateAnswer({
+        question,
+        reading,
+        tokenizer,
+        stops: choice === null ? stops : [],
+        maxTokens: roomFor(question, promptTokens, answerer, choice?.tokens.length ?? question.maxTokens),
+        atMost: choice === null ? "length" : "stop",
+        source: choice === null ? sampler : createGivenTokens(choice.tokens),
+        tally,
+      });
+      let firstTokenMs: number | null = null;
+      let step = await generating.next();
+      for (; !step.done; step = await generating.next()) {
+        if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
+        yield step.value;
+      }
+      const { finishReason, completionTokens, text } = step.value;
+      const confidence =
+        choice?.confidence ??
+        (await confidenceInText(book, question, {
+          members: answerer.ensemble.members,
+          losses: reading.losses ?? [],
+          outcome: step.value,
+        }));
+      const report: AnswerReport = {
+        ...tally.report(question.requestId, reading.latenciesMs, reading.losses),
+        answeredBy: answerer.id,
+        ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
+      };
+      await log.append({
+        requestId: question.requestId,
+        createdAt,
+        endpoint: question.endpoint,
+        model: question.model,
+        promptTokens,
+        completionTokens,
+        finishReason,
+        latencyMs: clock.monotonic() - start,
+        firstTokenMs,
+        report,
+        text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
+      });
+      yield {
+        type: "end",
+        finishReason,
+        usage: { promptTokens, completionTokens },
+        report,
+        confidence,
+        ...(choice !== null && { choices: choice.choices }),
+      };
+    } finally {
+      reading.close();
+    }
+  }
 }
 
 interface Answerer {
@@ -170,6 +168,8 @@ interface Answerer {
   readonly notFused?: string;
   /** Those who answer, as an ensemble: of all members, or of one. */
   readonly ensemble: Ensemble;
+  /** Of them, those without which nothing is answered. */
+  readonly quorum: number;
   open(prompt: Question["prompt"]): Reading;
   readonly members: readonly TalliedMember[];
   /** Whose tokens the answer is made of. */
@@ -178,12 +178,13 @@ interface Answerer {
   readonly chatStops: readonly string[];
 }
 
-function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
+function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
   const { members, space } = ensemble;
   return {
     id: ENSEMBLE_ID,
     ensemble,
-    open: (prompt) => createFusedReading(ensemble, prompt, clock),
+    quorum,
+    open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
     contextLength: Math.min(...members.map((member) => member.info.contextLength)),
@@ -195,6 +196,7 @@ function memberAnswerer(ensemble: Ensemble, member: LanguageModel, clock: Clock)
   return {
     id: member.info.id,
     ensemble: { ...ensemble, members: [member] },
+    quorum: 1,
     open: (prompt) => createSingleReading(member, prompt, clock),
     members: [{ id: member.info.id, weight: 1 }],
     vocabulary: member,

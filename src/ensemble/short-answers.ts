@@ -125,14 +125,12 @@ const greedy = { ...plainSampling, temperature: 0 };
 
 /** Whether an answer names the thing, as whole words, whatever their case. */
 export function names(answer: string, thing: string): boolean {
-  const words = (text: string): string =>
-    ` ${
-      text
-        .toLowerCase()
-        .match(/[\p{L}\p{N}]+/gu)
-        ?.join(" ") ?? ""
-    } `;
   return words(answer).includes(words(thing));
+}
+
+function words(text: string): string {
+  const found = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return ` ${found.join(" ")} `;
 }
 
 /**

@@ -54,11 +54,11 @@ export async function weighChoices(
         confidenceIn: (choice) => ({ value: probabilities[choice] ?? 0, kind: "choice", calibration }),
       };
     }
-    const together = memberIds.length > 1;
+    const together = memberIds.length > 1 && memberIds.length === ensemble.space.members.length;
     const scores = together ? await scorer.score(question, { alone: false, together }, signal) : evidence;
     const reason = reasonFor(kinds, form, question.choices.length, found?.kind.name ?? null);
     return {
-      probabilities: uncalibrated(scores, together ? BY_LOG_PROBABILITY : (memberIds[0] ?? "")),
+      probabilities: uncalibrated(scores),
       predictionSet: null,
       confidenceIn: () => ({ value: null, reason }),
     };
@@ -67,11 +67,13 @@ export async function weighChoices(
   }
 }
 
-/** Softmax of ln P(choice) · (mean bytes of the choices) / bytes. */
-function uncalibrated({ alone, together, bytes }: ItemScores, name: string): number[] {
-  const row = [...alone, ...together].find((candidate) => candidate.name === name);
-  if (row === undefined) throw new Error(`no scores of ${name}`);
-  return optionProbabilities(perByte(row.logprobs, bytes));
+/** Softmax of ln P(choice) · (mean bytes of the choices) / bytes: of the fused answer, or the mean of the members'. */
+function uncalibrated({ alone, together, bytes }: ItemScores): number[] {
+  const fused = together.filter(({ name }) => name === BY_LOG_PROBABILITY);
+  const rows = (fused.length > 0 ? fused : alone).map(({ logprobs }) =>
+    optionProbabilities(perByte(logprobs, bytes)),
+  );
+  return bytes.map((_, c) => rows.reduce((sum, row) => sum + (row[c] ?? 0), 0) / rows.length);
 }
 
 function reasonFor(
@@ -86,7 +88,7 @@ function reasonFor(
   const known = kinds
     .filter((kind) => kind.form === form)
     .map(({ name, counts }) => `${name} with ${counts.join(" or ")} choices`);
-  const asked = form === "chat" ? "asked in a chat" : "in a plain text";
+  const asked = form === "chat" ? "asked in a chat" : "asked in a plain text";
   return known.length === 0
     ? `nothing was calibrated on questions ${asked} for these members`
     : `of questions ${asked}, a confidence was calibrated on ${known.join(", ")} alone; this one has ${choices}`;

@@ -1,84 +1,70 @@
-import type { AnswerFormat, Demands, SamplingOptions } from "../ports/engine.ts";
+import type { AnswerChoice, Demands, SamplingOptions } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import { describe } from "./invalid-field.ts";
 import { samplingOf, type ChatRequest, type CompletionRequest } from "./schemas.ts";
 
 type Request = ChatRequest | CompletionRequest;
 
 /** What a request asks of its answer besides the text. */
 export interface AskedAnswer {
-  readonly format: AnswerFormat | undefined;
+  readonly choices: readonly AnswerChoice[] | undefined;
   readonly demands: Demands | undefined;
   readonly sampling: SamplingOptions;
 }
 
+const noGrammar =
+  "Concord holds its answers to a choice of strings and to no other grammar; ask for the format in the prompt.";
+
 /**
- * The form of the answer, what its confidence is to be, and how it is drawn.
- * @throws GatewayError invalid_request for two forms at once, or for what goes with no choice
+ * What the answer is one of, what its confidence is to be, and how it is drawn.
+ * @throws GatewayError invalid_request for two forms at once, or for what goes with no choice; unsupported for a form
+ * other than a choice
  */
 export function askedAnswer(request: Request): AskedAnswer {
-  const format = formatOf(request);
-  if (format?.kind === "choice") refuseBesideChoices(request, format);
+  const choices = askedChoices(request);
+  if (choices !== undefined) refuseBesideChoices(request, choices);
   const coverage = request.concord?.coverage ?? null;
-  if (coverage !== null && format?.kind !== "choice") {
+  if (coverage !== null && choices === undefined) {
     throw invalid("concord.coverage", "expected choices beside it: a prediction set is a set of choices");
   }
   return {
-    format,
+    choices,
     demands: request.concord && { coverage, minConfidence: request.concord.min_confidence ?? null },
-    sampling: samplingOf(request, format?.kind === "choice" ? 0 : 1),
+    sampling: samplingOf(request, choices === undefined ? 1 : 0),
   };
 }
 
-function formatOf(request: Request): AnswerFormat | undefined {
-  const { response_format: asked, structured_outputs: structured } = request;
-  const json = (schema: object, field: string): AnswerFormat =>
-    choicesOf(schema) ?? { kind: "json", schema, field };
-  const given: [field: string, format: AnswerFormat | undefined][] = [
-    [
-      "response_format",
-      asked?.type === "json_schema"
-        ? json(asked.json_schema.schema, "response_format")
-        : asked?.type === "json_object"
-          ? { kind: "json", schema: null, field: "response_format" }
-          : undefined,
-    ],
-    ["structured_outputs", structured && formatIn(structured, json)],
+function askedChoices(request: Request): readonly AnswerChoice[] | undefined {
+  const given: [field: string, choices: readonly AnswerChoice[] | undefined][] = [
+    ["response_format", inResponseFormat(request.response_format)],
+    ["structured_outputs", inStructuredOutputs(request.structured_outputs)],
     ["guided_choice", request.guided_choice && plainChoices(request.guided_choice)],
-    ["guided_json", request.guided_json && json(request.guided_json, "guided_json")],
-    [
-      "guided_regex",
-      request.guided_regex === undefined
-        ? undefined
-        : { kind: "regex", pattern: request.guided_regex, field: "guided_regex" },
-    ],
-    [
-      "guided_grammar",
-      request.guided_grammar === undefined
-        ? undefined
-        : { kind: "grammar", rules: request.guided_grammar, field: "guided_grammar" },
-    ],
   ];
-  const [first, second] = given.filter(([, format]) => format !== undefined);
+  const [first, second] = given.filter(([, choices]) => choices !== undefined);
   if (first && second) {
     throw invalid(second[0], `expected one form of the answer, got ${first[0]} beside it; leave one out`);
   }
   return first?.[1];
 }
 
-function formatIn(
-  { choice, json, json_object: anyObject, regex, grammar }: NonNullable<Request["structured_outputs"]>,
-  jsonFormat: (schema: object, field: string) => AnswerFormat,
-): AnswerFormat | undefined {
-  const field = "structured_outputs";
-  if (choice !== undefined) return plainChoices(choice);
-  if (json !== undefined) return jsonFormat(json, field);
-  if (anyObject !== undefined) return { kind: "json", schema: null, field };
-  if (regex !== undefined) return { kind: "regex", pattern: regex, field };
-  return grammar === undefined ? undefined : { kind: "grammar", rules: grammar, field };
+function inResponseFormat(asked: Request["response_format"]): readonly AnswerChoice[] | undefined {
+  if (asked === undefined || asked.type === "text") return undefined;
+  const choices = asked.type === "json_schema" ? choicesOf(asked.json_schema.schema) : null;
+  if (choices === null) throw unsupported("response_format", asked);
+  return choices;
 }
 
-function plainChoices(values: readonly string[]): AnswerFormat {
-  return { kind: "choice", choices: values.map((value) => ({ value, text: value })) };
+function inStructuredOutputs(asked: Request["structured_outputs"]): readonly AnswerChoice[] | undefined {
+  if (asked === undefined) return undefined;
+  const { choice, ...others } = asked;
+  if (choice === undefined || Object.values(others).some((value) => value !== undefined)) {
+    throw unsupported("structured_outputs", asked);
+  }
+  return plainChoices(choice);
+}
+
+function plainChoices(values: readonly string[]): readonly AnswerChoice[] {
+  return values.map((value) => ({ value, text: value }));
 }
 
 /** Words of a schema that say nothing of the value. */
@@ -88,9 +74,9 @@ const NOTES: ReadonlySet<string> = new Set(["$schema", "$id", "title", "descript
  * The strings that a schema has to choose from, and their JSON: an enum of strings, or an object with such a one as its
  * only, required property. Null for any other schema.
  */
-function choicesOf(schema: object): AnswerFormat | null {
+function choicesOf(schema: object): readonly AnswerChoice[] | null {
   const strings = enumOf(schema);
-  if (strings !== null) return { kind: "choice", choices: written(strings, (value) => value) };
+  if (strings !== null) return written(strings, (value) => value);
   const { type, properties, required, ...others } = told(schema);
   const { additionalProperties: _, ...rest } = others;
   if (type !== "object" || !isObject(properties) || Object.keys(rest).length > 0) return null;
@@ -100,7 +86,7 @@ function choicesOf(schema: object): AnswerFormat | null {
   const values = isObject(inner) ? enumOf(inner) : null;
   if (values === null || !Array.isArray(required) || required.length !== 1 || required[0] !== name)
     return null;
-  return { kind: "choice", choices: written(values, (value) => ({ [name]: value })) };
+  return written(values, (value) => ({ [name]: value }));
 }
 
 function enumOf(schema: object): string[] | null {
@@ -124,7 +110,7 @@ function isObject(value: unknown): value is object {
 }
 
 /** A choice is said whole and once: what changes an answer token by token has no meaning for it. */
-function refuseBesideChoices(request: Request, { choices }: Extract<AnswerFormat, { kind: "choice" }>): void {
+function refuseBesideChoices(request: Request, choices: readonly AnswerChoice[]): void {
   const cut = request.stop.find((stop) => choices.some(({ text }) => text.includes(stop)));
   if (cut !== undefined) {
     throw invalid("stop", `expected no text that is part of a choice, got ${JSON.stringify(cut)}`);
@@ -140,6 +126,12 @@ function noMeaning(param: string): GatewayError {
     `${param}: a choice is answered whole, not token by token; leave it out.`,
     { param },
   );
+}
+
+function unsupported(param: string, value: unknown): GatewayError {
+  return new GatewayError("unsupported", `${param}: ${describe(value)} is not supported. ${noGrammar}`, {
+    param,
+  });
 }
 
 function invalid(param: string, message: string): GatewayError {

@@ -33,7 +33,7 @@ export const completions =
   (source: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
     const request = readCompletionRequest(await readJsonObject(c));
-    requireModel(source.engine, request.model);
+    requireModel(source, request.model);
     const id = c.get("requestId");
     const created = Math.floor(source.clock.now() / 1000);
     const head: Head = { id, object: "text_completion", created, model: request.model };
@@ -64,7 +64,7 @@ function questionOf(
   signal: AbortSignal,
 ): Question {
   const asked = askedAnswer(request);
-  const free = asked.format?.kind === "choice" ? null : COMPLETION_TOKENS;
+  const free = asked.choices === undefined ? COMPLETION_TOKENS : null;
   return {
     requestId,
     model: request.model,

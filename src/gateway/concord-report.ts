@@ -8,10 +8,14 @@ import type { AnswerEnd } from "./answer.ts";
 export function concordReport(end: AnswerEnd, question: Question | undefined) {
   const { report, confidence } = end;
   const { agreement } = report;
+  const lost = report.members.flatMap((member) =>
+    member.lost === undefined ? [] : [{ id: member.id, ...member.lost }],
+  );
   return {
     request_id: report.requestId,
     answered_by: report.answeredBy,
     ...(report.notFused === undefined ? {} : { not_fused: report.notFused }),
+    ...(lost.length === 0 ? {} : { degraded: { lost } }),
     ...confidenceFields(confidence),
     ...(question === undefined ? {} : demandedFields(end, question)),
     agreement: {
@@ -46,9 +50,9 @@ function confidenceFields(confidence: Confidence) {
 }
 
 /** The choices and what was asked of the confidence. An abstention's answer keeps its form: whoever asked decides what it is worth. */
-function demandedFields({ choices, confidence }: AnswerEnd, { format, demands }: Question) {
+function demandedFields({ choices, confidence }: AnswerEnd, { choices: asked = [], demands }: Question) {
   const least = demands?.minConfidence ?? null;
-  const values = format?.kind === "choice" ? format.choices.map(({ value }) => value) : [];
+  const values = asked.map(({ value }) => value);
   const valuesAt = (indices: readonly number[]) => values.filter((_, at) => indices.includes(at));
   const { probabilities = [], predictionSet = null } = choices ?? {};
   return {

@@ -72,33 +72,9 @@ const choices = listOf(
   MOST_CHOICES,
 ).refine((values) => new Set(values).size === values.length, "choices that differ from each other");
 
-/** Of a grammar or a schema, characters: compiling is quick for what people write, and bounded for what they do not. */
-const MOST_CHARACTERS = 16_384;
-const grammarText = text
-  .min(1, "a string that is not empty")
-  .max(MOST_CHARACTERS, `a string of at most ${MOST_CHARACTERS} characters`);
-const schemaPhrase = `a JSON schema, an object of at most ${MOST_CHARACTERS} characters`;
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-const jsonSchema = z
-  .custom<object>(isObject, schemaPhrase)
-  .refine((schema) => JSON.stringify(schema).length <= MOST_CHARACTERS, schemaPhrase);
-/** vLLM takes a schema as JSON text too. */
-const schemaOrText = z.unknown().transform((value, context): object => {
-  const schema = typeof value === "string" ? parsedOrNull(value) : value;
-  const read = jsonSchema.safeParse(schema);
-  if (read.success) return read.data;
-  context.issues.push({ code: "custom", input: value, message: schemaPhrase });
-  return {};
-});
-
-function parsedOrNull(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return null;
-  }
-}
+const jsonSchema = z.custom<object>(isObject, "a JSON schema, an object");
 
 const formatPhrase = '"text", "json_object" or "json_schema"';
 const responseFormat = z.discriminatedUnion(
@@ -123,21 +99,16 @@ const responseFormat = z.discriminatedUnion(
   `an object whose type is ${formatPhrase}`,
 );
 
-const structuredOutputs = z
-  .strictObject(
-    {
-      choice: choices.optional(),
-      json: schemaOrText.optional(),
-      json_object: z.literal(true, "true, or nothing").optional(),
-      regex: grammarText.optional(),
-      grammar: grammarText.optional(),
-    },
-    "an object with one of choice, json, json_object, regex and grammar",
-  )
-  .refine(
-    (given) => Object.values(given).filter((value) => value !== undefined).length === 1,
-    "exactly one of choice, json, json_object, regex and grammar",
-  );
+const structuredOutputs = z.strictObject(
+  {
+    choice: choices.optional(),
+    json: z.unknown().optional(),
+    json_object: z.unknown().optional(),
+    regex: z.unknown().optional(),
+    grammar: z.unknown().optional(),
+  },
+  "an object with choice",
+);
 
 const demands = z.strictObject(
   {
@@ -173,9 +144,6 @@ const shared = {
   structured_outputs: structuredOutputs.optional(),
   // What vLLM's clients sent before structured_outputs.
   guided_choice: choices.optional(),
-  guided_json: schemaOrText.optional(),
-  guided_regex: grammarText.optional(),
-  guided_grammar: grammarText.optional(),
   concord: demands.optional(),
 };
 
@@ -274,6 +242,20 @@ export const completionRequest = z.strictObject({
   echo: flag.default(false),
 });
 export type CompletionRequest = z.infer<typeof completionRequest>;
+
+const inputPhrase = `a string that is not empty, or an array of 1 to ${MOST_ITEMS} of them (token ids are not read)`;
+const inputText = text.min(1, "a string that is not empty");
+
+/** `POST /v1/embeddings`. */
+export const embeddingsRequest = z.strictObject({
+  model: shared.model,
+  input: z
+    .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
+    .transform((texts) => (typeof texts === "string" ? [texts] : texts)),
+  encoding_format: z.enum(["float", "base64"], '"float" or "base64"').default("float"),
+  dimensions: integerIn(1).optional(),
+});
+export type EmbeddingsRequest = z.infer<typeof embeddingsRequest>;
 
 /** @param temperature where the request has none */
 export function samplingOf(request: ChatRequest | CompletionRequest, temperature: number): SamplingOptions {

@@ -54,26 +54,11 @@ export const plainSampling: SamplingOptions = {
   seed: null,
 };
 
-/** What form the answer has to have. A choice has its value, which is read and judged, and the text that answers for it. */
-export type AnswerFormat =
-  | {
-      readonly kind: "choice";
-      readonly choices: readonly { readonly value: string; readonly text: string }[];
-    }
-  | Grammar;
-
-/** Texts that an answer is held to while it is made, token by token. */
-export type Grammar = (
-  | /** A JSON value by a schema; without one an object. */ {
-      readonly kind: "json";
-      readonly schema: object | null;
-    }
-  | { readonly kind: "regex"; readonly pattern: string }
-  | /** EBNF, its root rule called root. */ { readonly kind: "grammar"; readonly rules: string }
-) & {
-  /** The request's field that it came in, for errors. */
-  readonly field: string;
-};
+/** One of the texts that an answer is chosen from: what is read and judged, and what the answer then says. */
+export interface AnswerChoice {
+  readonly value: string;
+  readonly text: string;
+}
 
 /** What the client asks of an answer's confidence. */
 export interface Demands {
@@ -96,8 +81,8 @@ export interface Question {
   readonly topLogprobs: number | null;
   /** Score and return the prompt's own tokens before the answer. */
   readonly echo: boolean;
-  /** Absent: free text. */
-  readonly format?: AnswerFormat | undefined;
+  /** What the answer is one of; absent: free text. */
+  readonly choices?: readonly AnswerChoice[] | undefined;
   /** Absent: none. */
   readonly demands?: Demands | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -185,6 +170,15 @@ export interface MemberReport {
   readonly latencyMs: number;
   /** Positions at which the member gave no state, and why; absent when it always answered. */
   readonly abstained?: { readonly positions: number; readonly reason: string };
+  /** Where the answer went on without this member for good; absent for one that was there to the end. */
+  readonly lost?: MemberLoss;
+}
+
+/** A member that crashed, did not answer in time or gave no numbers. */
+export interface MemberLoss {
+  /** Tokens of the answer that it took part in; 0 where it was lost before the first. */
+  readonly position: number;
+  readonly reason: string;
 }
 
 export interface AnswerReport {
@@ -194,6 +188,7 @@ export interface AnswerReport {
   /** Why one member alone answered what the ensemble was asked; absent otherwise. */
   readonly notFused?: string;
   readonly agreement: Agreement;
+  /** The answer is by those of them that are not `lost`; a part of it also by the others. */
   readonly members: readonly MemberReport[];
   /** Bits per byte of the scored text under the answering distribution. */
   readonly bitsPerByte: number | null;

@@ -1,5 +1,12 @@
-import { createMatrix, firstColumns, matrixFrom, type Matrix, shape } from "../linalg/matrix.ts";
-import { addGram, multiply, multiplyTN, multiplyVector, rowGram } from "../linalg/product.ts";
+import { createMatrix, firstColumns, type Matrix, shape } from "../linalg/matrix.ts";
+import {
+  addGram,
+  multiply,
+  multiplyTN,
+  multiplyVector,
+  multiplyVectorTN,
+  rowGram,
+} from "../linalg/product.ts";
 import { symmetricEigen } from "../linalg/symmetric-eigen.ts";
 
 /** ŷ = wᵀx + b. */
@@ -42,13 +49,9 @@ export function fitRidgeRegression(
   const target = Array.from(targets).reduce((a, b) => a + b, 0) / n;
   const centred = createMatrix(n, d);
   for (let i = 0; i < n * d; i++) centred.data[i] = features.data[i]! - mean[i % d]!;
-  const y = matrixFrom(
-    n,
-    1,
-    Array.from(targets, (value) => value - target),
-  );
+  const y = Float64Array.from(targets, (value) => value - target);
   const { left, values, right } = decompose(centred);
-  const along = multiplyTN(left, y).data;
+  const along = multiplyVectorTN(left, y);
   const heldOutErrors = (ridge: number): Float64Array => {
     // û_ij² s_j² / (s_j² + λ), and ŷ from the same shares.
     const shares = values.map((value) => value / (value + ridge));
@@ -59,7 +62,7 @@ export function fitRidgeRegression(
     return fitted.map((value, i) => {
       let leverage = 1 / n;
       for (let j = 0; j < shares.length; j++) leverage += shares[j]! * left.data[i * shares.length + j]! ** 2;
-      return (y.data[i]! - value) / (1 - leverage);
+      return (y[i]! - value) / (1 - leverage);
     });
   };
   const losses = ridges.map((ridge) => heldOutErrors(ridge).reduce((sum, e) => sum + (e * e) / n, 0));

@@ -1,6 +1,6 @@
 import { cholesky, choleskySolve } from "../linalg/cholesky.ts";
 import { createMatrix, type Matrix } from "../linalg/matrix.ts";
-import { multiply, multiplyTN } from "../linalg/product.ts";
+import { multiply, multiplyTN, multiplyVector, multiplyVectorTN } from "../linalg/product.ts";
 import { createMoments } from "./moments.ts";
 
 /**
@@ -208,7 +208,7 @@ function precondition(
 /** (X − 1 μᵀ) W + 1 b'ᵀ (n, k). */
 function scoresOf({ features }: SoftmaxTask, mean: Float64Array, point: Float64Array, k: number): Matrix {
   const { weights, intercepts } = split(point, mean, k);
-  const scores = multiply(features, weights);
+  const scores = k === 1 ? asColumn(multiplyVector(features, weights.data)) : multiply(features, weights);
   for (let at = 0; at < scores.data.length; at += k) {
     for (let column = 0; column < k; column++) scores.data[at + column]! += intercepts[column]!;
   }
@@ -228,7 +228,9 @@ function gradientOf(
     for (let column = 0; column < k; column++) sums[column]! += residuals.data[at + column]!;
   }
   const gradient = new Float64Array(point.length);
-  gradient.set(multiplyTN(task.features, residuals).data);
+  const pulled =
+    k === 1 ? multiplyVectorTN(task.features, residuals.data) : multiplyTN(task.features, residuals).data;
+  gradient.set(pulled);
   for (let j = 0; j < d; j++) {
     for (let column = 0; column < k; column++) {
       const at = j * k + column;
@@ -358,6 +360,11 @@ function shifted(b: Float64Array, weights: Matrix, mean: Float64Array, sign: 1 |
     for (let j = 0; j < mean.length; j++) sum += weights.data[j * k + column]! * mean[j]!;
     return value + sign * sum;
   });
+}
+
+/** x (n) as a matrix (n, 1). */
+function asColumn(x: Float64Array): Matrix {
+  return { rows: x.length, columns: 1, data: x };
 }
 
 function dot(a: Float64Array, b: Float64Array): number {
