@@ -77,11 +77,7 @@ export async function calibrateEnsemble(
   }
   for (const path of answers) {
     const items = parseChoices(path, await readFile(path, "utf8"));
-    const of = (split: ChoiceItem["split"]): readonly ChoiceItem[] =>
-      evenly(
-        items.filter((item) => item.split === split),
-        limit,
-      );
+    const of = (split: ChoiceItem["split"]): readonly ChoiceItem[] => evenlyOfSplit(items, split, limit);
     const judges = [];
     for (const subset of subsetsOf(ensemble)) {
       const fit = await judgeAnswers(subset, of("fit"), progress);
@@ -90,7 +86,7 @@ export async function calibrateEnsemble(
       judges.push(fitAnswerJudge(ids, fit, choose, createRandom(seed)));
     }
     answerKinds.push({
-      name: `${basename(path, ".jsonl")}, answered freely`,
+      name: answersName(path),
       space: spaceHash(ensemble.space),
       fitted: of("fit").length,
       calibrated: of("choose").length,
@@ -98,6 +94,23 @@ export async function calibrateEnsemble(
     });
   }
   return { book: { choices: kinds, answers: answerKinds }, sources };
+}
+
+/** What free answers to a file's contexts are called. */
+export function answersName(path: string): string {
+  return `${basename(path, ".jsonl")}, answered freely`;
+}
+
+/** At most so many items of a split, evenly over all; null for every one. */
+export function evenlyOfSplit(
+  items: readonly ChoiceItem[],
+  split: ChoiceItem["split"],
+  limit: number | null,
+): readonly ChoiceItem[] {
+  return evenly(
+    items.filter((item) => item.split === split),
+    limit,
+  );
 }
 
 /** Every file's items as texts, and as chats where all have a context to ask. */
@@ -121,10 +134,7 @@ export async function scoredSplits<Split extends ChoiceItem["split"]>(
   { limit, progress }: Pick<CalibrationRequest, "limit" | "progress">,
 ): Promise<Record<Split, ScoredItem[]>> {
   const bySplit = splits.map((split) => {
-    const own = evenly(
-      items.filter((item) => item.split === split),
-      limit,
-    );
+    const own = evenlyOfSplit(items, split, limit);
     if (own.length === 0) throw new Error(`${name}: expected items of the split "${split}", got none`);
     return { split, own };
   });

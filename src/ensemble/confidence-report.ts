@@ -134,38 +134,6 @@ export function reportChoiceConfidence(
   };
 }
 
-/** All kinds' told items as one set; only ways that all of them have. */
-export function pooledRows(reports: readonly ForecastsByWay[], seed: number): ConfidenceRow[] {
-  const random = createRandom(seed);
-  const [first, ...others] = reports;
-  return [...(first?.ways ?? [])].flatMap(({ name, calibrated, forecasts }) => {
-    const found = others.map(({ ways }) => ways.find((way) => way.name === name)?.forecasts);
-    if (found.includes(undefined)) return [];
-    return [choiceRow(name, calibrated, [...forecasts, ...found.flatMap((more) => more ?? [])], random)];
-  });
-}
-
-/** What every way foresaw of the told items. */
-export interface ForecastsByWay {
-  readonly ways: readonly {
-    readonly name: string;
-    readonly calibrated: boolean;
-    readonly forecasts: readonly Forecast[];
-  }[];
-}
-
-export function forecastsOf(
-  kind: ChoiceKind,
-  memberIds: readonly string[],
-  { calibrating, told }: ReportedItems,
-  seed: number,
-): ForecastsByWay {
-  const ways = waysOf(kind, memberIds, calibrating, createRandom(seed));
-  return {
-    ways: ways.map(({ name, calibrated, forecast }) => ({ name, calibrated, forecasts: told.map(forecast) })),
-  };
-}
-
 /** The judge's confidence in free answers, and the mean token probability as it is. */
 export function reportAnswerConfidence(
   name: string,
