@@ -18,7 +18,7 @@ import { membersKey, modelsKey, scoresPath } from "./score-keys.ts";
 import { stateFrom, stateText } from "./state-text.ts";
 
 /** Raise it when the same questions come to other answers, features or states under the same models. */
-const VERSION = 1;
+const VERSION = 2;
 
 const answerSchema = z.object({ text: z.string(), features: z.array(z.number()), state: z.base64() });
 
@@ -53,7 +53,7 @@ export async function judgeAnswers(
           ? createSingleReading(anchor, prompt, systemClock)
           : createFusedReading(ensemble, prompt, systemClock);
       try {
-        const { text: answer, signals } = await answerGreedily(reading, anchor.tokenizer, text);
+        const { text: answer, signals } = await answerGreedily(reading, ensemble.members, text);
         const state = await promptState(ensemble.members, text);
         await cache.add(keyOf(item), {
           text: answer,

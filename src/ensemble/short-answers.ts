@@ -3,7 +3,6 @@ import { matrixFrom } from "../linalg/matrix.ts";
 import type { Random } from "../linalg/random.ts";
 import { plainSampling } from "../ports/engine.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
-import type { Tokenizer } from "../ports/tokenizer.ts";
 import { calibrateConfidence, type ConfidenceCalibration } from "../stats/calibration.ts";
 import { chooseConfidenceCalibration } from "../stats/fit-calibration.ts";
 import type { Verdict } from "../stats/forecast.ts";
@@ -90,12 +89,13 @@ export interface GreedyAnswer {
   readonly signals: readonly PositionSignals[];
 }
 
-/** An answer of at most `MOST_TOKENS` tokens. @param reading of the prompt; it is not closed */
+/** An answer of at most `MOST_TOKENS` tokens. @param reading of the prompt, by these members; it is not closed */
 export async function answerGreedily(
   reading: Reading,
-  tokenizer: Tokenizer,
+  [anchor, ...followers]: readonly [LanguageModel, ...LanguageModel[]],
   prompt: string,
 ): Promise<GreedyAnswer> {
+  const { tokenizer } = anchor;
   const generating = generateAnswer({
     question: {
       requestId: "",
@@ -114,7 +114,7 @@ export async function answerGreedily(
     maxTokens: MOST_TOKENS,
     atMost: "length",
     source: createSampler(greedy, neverDrawn(tokenizer), () => 0),
-    tally: createTally([]),
+    tally: createTally([anchor, ...followers].map(({ info }) => ({ id: info.id, weight: 1 }))),
   });
   let step = await generating.next();
   while (!step.done) step = await generating.next();
