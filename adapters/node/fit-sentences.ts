@@ -130,7 +130,7 @@ async function defaultSentences(): Promise<Corpus> {
     const bytes = await readFile(path);
     hash.update(bytes);
     for (const item of parseChoices(path, bytes.toString("utf8"))) {
-      if (item.split !== "fit") continue;
+      if (item.split !== "fit" || typeof item.context !== "string") continue;
       const asked = item.context.replace(/^Question: /, "").replace(/\nAnswer:$/, "\n");
       const text = `${asked}${item.choices[item.label] ?? ""}`.trim();
       const domain = basename(path, ".jsonl");

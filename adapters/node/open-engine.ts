@@ -5,6 +5,7 @@ import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
+import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
@@ -39,16 +40,22 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const log = createSqliteAgreementLog(openDatabase(concordPaths().database));
   try {
     const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
-    const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum });
-    return {
-      ...engine,
-      members: ensemble.members,
-      health: () => ({ quorum, ...health() }),
-      close: async () => {
-        await close();
-        await log.close();
-      },
-    };
+    try {
+      const { book } = await openConfidence(ensemble);
+      const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum, confidence: book });
+      return {
+        ...engine,
+        members: ensemble.members,
+        health: () => ({ quorum, ...health() }),
+        close: async () => {
+          await close();
+          await log.close();
+        },
+      };
+    } catch (error) {
+      await close();
+      throw error;
+    }
   } catch (error) {
     await log.close();
     throw error;

@@ -5,13 +5,17 @@ import type { AnswerEvent, AnswerReport, Engine, ModelCard, Question } from "../
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { generateAnswer } from "./answer.ts";
+import { chooseAnswer } from "./choose-answer.ts";
+import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
+import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
+import { createGivenTokens } from "./token-source.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -22,6 +26,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What confidences are told by; absent: none is. */
+  readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
   readonly quorum?: number | undefined;
 }
@@ -31,14 +37,27 @@ export interface EngineOptions {
  * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`. Where members are lost
  * it goes on with the others; a member that answers alone cannot be replaced once its answer has begun.
  */
-export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: EngineOptions): Engine {
+export function createEngine({
+  ensemble,
+  log,
+  clock,
+  keepText,
+  confidence: book = NOTHING_CALIBRATED,
+  quorum = 1,
+}: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
-  for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
+  for (const member of ensemble.members) {
+    answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
+  }
   const created = Math.floor(clock.now() / 1000);
 
-  /** The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. */
-  function loneAnswerer({ prompt, sampling }: Question): Answerer | null {
-    const taken = sampling.logitBias.size === 0 ? routeOf(ensemble, prompt) : null;
+  /**
+   * The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. Choices
+   * are weighed by what each member says in its own tokens, so that none has to be left to one.
+   */
+  function loneAnswerer({ prompt, sampling, choices }: Question): Answerer | null {
+    const fused = sampling.logitBias.size > 0 || choices !== undefined;
+    const taken = fused ? null : routeOf(ensemble, prompt);
     const member = taken && answerers.get(taken.member);
     return member ? { ...member, notFused: taken.reason } : null;
   }
@@ -74,20 +93,28 @@ export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: Eng
     const start = clock.monotonic();
     const createdAt = clock.now();
     checkBias(question, answerer.vocabulary);
+    const random = createRandom(
+      question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+    ).next;
+    const { tokenizer } = answerer.vocabulary;
+    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
     const reading = answerer.open(question.prompt);
     try {
       const { context, scored } = reading.prompt;
       const promptTokens = context.length + scored.length;
       const tally = createTally(answerer.members);
+      const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
+      const stops =
+        question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
       const generating = generateAnswer({
         question,
         reading,
-        tokenizer: answerer.vocabulary.tokenizer,
-        stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
-        maxTokens: roomFor(question, promptTokens, answerer),
+        tokenizer,
+        stops: choice === null ? stops : [],
+        maxTokens: roomFor(question, promptTokens, answerer, choice?.tokens.length ?? question.maxTokens),
+        atMost: choice === null ? "length" : "stop",
+        source: choice === null ? sampler : createGivenTokens(choice.tokens),
         tally,
-        random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
-          .next,
       });
       let firstTokenMs: number | null = null;
       let step = await generating.next();
@@ -96,6 +123,13 @@ export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: Eng
         yield step.value;
       }
       const { finishReason, completionTokens, text } = step.value;
+      const confidence =
+        choice?.confidence ??
+        (await confidenceInText(book, question, {
+          members: answerer.ensemble.members,
+          losses: reading.losses ?? [],
+          outcome: step.value,
+        }));
       const report: AnswerReport = {
         ...tally.report(question.requestId, reading.latenciesMs, reading.losses),
         answeredBy: answerer.id,
@@ -114,7 +148,14 @@ export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: Eng
         report,
         text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
       });
-      yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
+      yield {
+        type: "end",
+        finishReason,
+        usage: { promptTokens, completionTokens },
+        report,
+        confidence,
+        ...(choice !== null && { choices: choice.choices }),
+      };
     } finally {
       reading.close();
     }
@@ -125,6 +166,10 @@ interface Answerer {
   readonly id: string;
   /** Why it answers in the ensemble's place; absent where it was asked itself. */
   readonly notFused?: string;
+  /** Those who answer, as an ensemble: of all members, or of one. */
+  readonly ensemble: Ensemble;
+  /** Of them, those without which nothing is answered. */
+  readonly quorum: number;
   open(prompt: Question["prompt"]): Reading;
   readonly members: readonly TalliedMember[];
   /** Whose tokens the answer is made of. */
@@ -137,6 +182,8 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Ans
   const { members, space } = ensemble;
   return {
     id: ENSEMBLE_ID,
+    ensemble,
+    quorum,
     open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
@@ -145,9 +192,11 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Ans
   };
 }
 
-function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
+function memberAnswerer(ensemble: Ensemble, member: LanguageModel, clock: Clock): Answerer {
   return {
     id: member.info.id,
+    ensemble: { ...ensemble, members: [member] },
+    quorum: 1,
     open: (prompt) => createSingleReading(member, prompt, clock),
     members: [{ id: member.info.id, weight: 1 }],
     vocabulary: member,
@@ -161,12 +210,13 @@ function roomFor(
   question: Question,
   promptTokens: number,
   { id, notFused, contextLength }: Answerer,
+  asked: number | null,
 ): number {
   // The document start takes one place; the last token drawn is never read.
   const room = contextLength - promptTokens;
-  const asked = question.maxTokens;
   if (room < (asked ?? 1)) {
-    const wish = asked === null ? "" : ` and max_tokens asks for ${asked} more`;
+    const wisher = question.maxTokens === null ? "the choice" : "max_tokens";
+    const wish = asked === null ? "" : ` and ${wisher} asks for ${asked} more`;
     const reader = notFused === undefined ? id : `${id}, which answers this text alone,`;
     throw new GatewayError(
       "context_length_exceeded",
