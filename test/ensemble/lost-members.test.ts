@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { createEngine } from "../../src/ensemble/engine.ts";
 import {
@@ -94,8 +95,8 @@ async function ask(
   breaking: () => void = () => {},
 ): Promise<Asked[]> {
   let waiting = 0;
-  let goOn: () => void = () => {};
-  const gate = new Promise<void>((resolve) => void (goOn = resolve));
+  const together = new EventEmitter();
+  const goingOn = once(together, "go on");
   const asked = Promise.all(
     questions.map(async (each): Promise<Asked> => {
       const start = timers.monotonic();
@@ -105,9 +106,9 @@ async function ask(
         if (events.length !== 3) continue;
         if (++waiting === questions.length) {
           breaking();
-          goOn();
+          together.emit("go on");
         }
-        await gate;
+        await goingOn;
       }
       return { events, tookMs: timers.monotonic() - start };
     }),
@@ -117,14 +118,8 @@ async function ask(
 
 /** Lets time pass until the promise has settled. */
 async function pass<T>(timers: ManualTimers, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const done = promise.finally(() => (settled = true));
-  done.catch(() => {});
-  while (!settled) {
-    await turn();
-    if (!settled) timers.advance(TURN_MS);
-  }
-  return done;
+  const passing = setInterval(() => timers.advance(TURN_MS), 1);
+  return promise.finally(() => clearInterval(passing));
 }
 
 async function untilUp(timers: ManualTimers, members: readonly SupervisedMember[]): Promise<void> {
@@ -154,6 +149,9 @@ function endOf({ events }: Asked): AnswerEvent & { type: "end" } {
   expect([bitsPerByte, entropy].every(Number.isFinite)).toBe(true);
   return end;
 }
+
+const textOf = (asked: readonly Asked[]) =>
+  asked.flatMap(({ events }) => events.map((event) => (event.type === "delta" ? event.text : ""))).join("");
 
 const lossesOf = (asked: Asked) =>
   endOf(asked).report.members.flatMap(({ id, lost }) => (lost ? [{ id, ...lost }] : []));
@@ -208,8 +206,6 @@ describe("an engine whose members are lost", () => {
 
   it("answers a seed as ever once the lost member is back", async () => {
     const { engine, faulty, members, timers } = await openFaulty();
-    const textOf = ([asked]: Asked[]) =>
-      asked?.events.map((event) => (event.type === "delta" ? event.text : "")).join("");
     const before = textOf(await ask(engine, timers, [question(7)]));
     const during = textOf(await ask(engine, timers, [question(7)], () => faulty.first.break("poison")));
     await untilUp(timers, members);
@@ -271,12 +267,11 @@ describe("an answer that was left to a member which is lost", () => {
         { id: "second", position: out.length, reason: expect.stringMatching(/^second: /) },
       ]);
       expect(asked.tookMs).toBeLessThanOrEqual(TIMEOUT_MS + COMPUTING_MS);
-      const text = asked.events.map((event) => (event.type === "delta" ? event.text : "")).join("");
       expect(records).toHaveLength(1);
       expect(records[0]).toMatchObject({
         promptTokens: 48,
         completionTokens: TOKENS,
-        text: { prompt: " langer Satz".repeat(4), answer: text },
+        text: { prompt: " langer Satz".repeat(4), answer: textOf([asked]) },
       });
     },
   );
