@@ -11,7 +11,7 @@ import { plainSampling, type AnswerEvent, type Engine } from "../../src/ports/en
 import { openMember } from "../open-member.ts";
 
 const ANCHOR = "smollm2-135m-instruct";
-const TIMEOUT_MS = 6000;
+const TIMEOUT_MS = 10_000;
 const TOKENS = 24;
 
 let opened: OpenEnsemble;
@@ -85,7 +85,7 @@ async function untilUp(): Promise<void> {
   await expect.poll(() => anchor.health.state, { timeout: 40_000, interval: 100 }).toBe("up");
 }
 
-describe("an anchor whose thread", () => {
+describe("an anchor whose thread", { timeout: 120_000 }, () => {
   it.each<[string, (thread: ModelWorker) => void, string]>([
     ["ends", ({ worker }) => void worker.terminate(), "its worker ended with code 1"],
     ["hangs", ({ gate }) => closeGate(gate, 0), `no answer within ${TIMEOUT_MS} ms`],
