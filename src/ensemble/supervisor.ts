@@ -282,7 +282,7 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** An error's message without the name that `fail` puts before it. */
+/** Its message without the name, which is put before it where it is told. */
 function reasonOf(id: string, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(`${id}: `) ? message.slice(id.length + 2) : message;
