@@ -39,8 +39,7 @@ export interface Calibrated {
 }
 
 /**
- * Learns to decide and calibrates: heads from the items of the split "fit", what they are worth from "choose"; those of
- * "report" are not read. For all members together and for each alone.
+ * Learns to decide and calibrates, on the items of the splits "fit" and "choose"; those of "report" are not read. For all members together and for each alone.
  */
 export async function calibrateEnsemble(
   ensemble: Ensemble,
@@ -56,12 +55,13 @@ export async function calibrateEnsemble(
   }
   for (const set of await choiceSets(choices)) {
     const { fit, choose } = await scoredSplits(ensemble, set, ["fit", "choose"], { limit, progress });
-    const counts = new Set([...fit, ...choose].map(({ item }) => item.choices.length));
+    const items = [...fit, ...choose];
+    const counts = new Set(items.map(({ item }) => item.choices.length));
     const subsets = subsetsOf(ensemble);
     progress.stage(`calibrating ${set.name}`, subsets.length, "steps");
     const deciders = subsets.map(({ members }, i) => {
       const ids = members.map(({ info }) => info.id);
-      const decider = fitChoiceDecider(ids, fit, choose, createRandom(seed));
+      const decider = fitChoiceDecider(ids, items, createRandom(seed));
       progress.update(i + 1);
       return decider;
     });
@@ -70,8 +70,7 @@ export async function calibrateEnsemble(
       name: set.name,
       form: set.form,
       counts: [...counts].sort((a, b) => a - b),
-      fitted: fit.length,
-      calibrated: choose.length,
+      items: items.length,
       deciders,
     });
   }

@@ -10,7 +10,7 @@ import { decodeSafetensors, encodeSafetensors, type SafeTensor } from "../../src
 import { writeWhole } from "./write-whole.ts";
 
 /** Raise it when the file's tensors or their meaning change: older files are then refused. */
-export const CALIBRATION_VERSION = 1;
+export const CALIBRATION_VERSION = 2;
 
 const number = z.number();
 const confidenceSchema = z.discriminatedUnion("kind", [
@@ -35,7 +35,6 @@ const judgeSchema = z.object({
   calibration: confidenceSchema,
   likeness: likenessSchema,
 });
-const counted = { name: z.string(), fitted: z.int(), calibrated: z.int() };
 
 /** How a calibration came about, kept with it, and of it what is not in tensors. */
 const recordSchema = z.object({
@@ -47,13 +46,22 @@ const recordSchema = z.object({
   sources: z.record(z.string(), z.string()),
   choices: z.array(
     z.object({
-      ...counted,
+      name: z.string(),
+      items: z.int(),
       form: z.enum(["text", "chat"]),
       counts: z.array(z.int().min(2)).min(1),
       deciders: z.array(deciderSchema),
     }),
   ),
-  answers: z.array(z.object({ ...counted, space: z.string().nullable(), judges: z.array(judgeSchema) })),
+  answers: z.array(
+    z.object({
+      name: z.string(),
+      fitted: z.int(),
+      calibrated: z.int(),
+      space: z.string().nullable(),
+      judges: z.array(judgeSchema),
+    }),
+  ),
 });
 
 export type CalibrationRecord = z.infer<typeof recordSchema>;
@@ -81,13 +89,16 @@ export async function writeCalibration(
     members: members.map(({ id, weightsHash, width }) => ({ id, weightsHash, width })),
     sources: { ...sources },
     choices: choices.map((kind, k) => ({
-      ...counts(kind),
+      name: kind.name,
+      items: kind.items,
       form: kind.form,
       counts: [...kind.counts],
       deciders: kind.deciders.map((decider, d) => recordDecider(tensors, `choices.${k}.${d}`, decider)),
     })),
     answers: answers.map((kind, k) => ({
-      ...counts(kind),
+      name: kind.name,
+      fitted: kind.fitted,
+      calibrated: kind.calibrated,
       space: kind.space,
       judges: kind.judges.map(({ memberIds: ids, weights, calibration, likeness }, j) => ({
         memberIds: [...ids],
@@ -157,10 +168,6 @@ export function applicable(
       ),
     })),
   };
-}
-
-function counts({ name, fitted, calibrated }: Pick<ChoiceKind, "name" | "fitted" | "calibrated">) {
-  return { name, fitted, calibrated };
 }
 
 function recordDecider(

@@ -13,7 +13,7 @@ export interface ChoiceDecider {
   readonly head: ChoiceHead;
   /** Of the head's probabilities. */
   readonly calibration: Calibration;
-  /** Over the head's own probabilities, which saw none of its items; their calibration did. */
+  /** Over the head's own probabilities. */
   readonly conformal: ConformalRule;
   readonly likeness: Likeness;
 }
@@ -25,46 +25,62 @@ export interface ChoiceKind {
   readonly form: "text" | "chat";
   /** How many choices a question has, ascending. */
   readonly counts: readonly number[];
-  /** Items that heads were learned from, and those that confidences were calibrated on. */
-  readonly fitted: number;
-  readonly calibrated: number;
+  /** Items that heads were learned from; confidences were calibrated on what heads of the others foresaw of each. */
+  readonly items: number;
   /** One for all members and one for each alone; each names its members. */
   readonly deciders: readonly ChoiceDecider[];
 }
 
-/** Every fourth item of those to fit on is kept for choosing how far a head is held back. */
+/** Every fourth item is kept for choosing how far a head is held back. */
 const CHOOSING_SHARE = 4;
 const FOLDS = 5;
-/** No class has a place of its own among choices, so none is calibrated by its place. */
-export const CHOICE_CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
+/** No class has a place of its own among choices, so none is calibrated by its place; isotonic would make some of them equal. */
+export const CHOICE_CALIBRATIONS = ["identity", "temperature", "beta"] as const;
 
 /**
- * A head from `fit`, then what its probabilities are worth from `calibrating`, which the head has not seen.
- * @throws Error when there are too few items of either
+ * A head from all items, and what its probabilities are worth: for each of five folds a head of the others foresees the items
+ * that it has not seen, and on these forecasts the calibration and the prediction sets are fitted (cross-conformal
+ * prediction, Vovk 2015: covers about what is asked for, where a split would do so exactly and with a quarter of the items).
+ * Cost of six heads. @throws Error when there are too few items
  */
 export function fitChoiceDecider(
   memberIds: readonly string[],
-  fit: readonly ScoredItem[],
-  calibrating: readonly ScoredItem[],
+  items: readonly ScoredItem[],
   random: Random,
 ): ChoiceDecider {
-  const order = random.shuffle(Array.from(fit.keys()));
-  const dealt = order.flatMap((i) => fit.slice(i, i + 1));
-  const choosing = dealt.filter((_, i) => i % CHOOSING_SHARE === 0);
-  const seen = dealt.filter((_, i) => i % CHOOSING_SHARE !== 0);
-  const head = learnChoiceHead(memberIds, seen, choosing);
-  const forecasts = calibrating.map(({ item, scores }): Forecast => ({
-    probabilities: headProbabilities(head, scores),
-    label: item.label,
-  }));
-  const statesOf = (items: readonly ScoredItem[]): Float32Array[] =>
-    items.map(({ scores }) => questionState(scores, memberIds));
+  const order = random.shuffle(Array.from(items.keys()));
+  const dealt = order.flatMap((i) => items.slice(i, i + 1));
+  const forecasts = Array.from({ length: FOLDS }, (_, out) => {
+    const head = headOf(
+      memberIds,
+      dealt.filter((__, i) => i % FOLDS !== out),
+    );
+    return dealt
+      .filter((__, i) => i % FOLDS === out)
+      .map(({ item, scores }): Forecast => ({
+        probabilities: headProbabilities(head, scores),
+        label: item.label,
+      }));
+  }).flat();
+  const states = dealt.map(({ scores }) => questionState(scores, memberIds));
+  const isHeld = (_: Float32Array, i: number): boolean => i % FOLDS === 0;
   return {
-    head,
+    head: headOf(memberIds, dealt),
     calibration: chooseCalibration(CHOICE_CALIBRATIONS, forecasts, { folds: FOLDS, random }).calibration,
     conformal: fitConformal({ kind: "lac" }, forecasts),
-    likeness: fitLikeness(statesOf(dealt), statesOf(calibrating)),
+    likeness: fitLikeness(
+      states.filter((state, i) => !isHeld(state, i)),
+      states.filter(isHeld),
+    ),
   };
+}
+
+function headOf(memberIds: readonly string[], items: readonly ScoredItem[]): ChoiceHead {
+  return learnChoiceHead(
+    memberIds,
+    items.filter((_, i) => i % CHOOSING_SHARE !== 0),
+    items.filter((_, i) => i % CHOOSING_SHARE === 0),
+  );
 }
 
 /** What a decider says of one question. */

@@ -4,6 +4,7 @@ import { bootstrapInterval } from "../stats/bootstrap.ts";
 import { calibrate, safeLog } from "../stats/calibration.ts";
 import { setMetrics } from "../stats/conformal.ts";
 import { chooseCalibration } from "../stats/fit-calibration.ts";
+import { dealFolds } from "../stats/folds.ts";
 import { topVerdict, type Forecast, type Verdict } from "../stats/forecast.ts";
 import { classProbabilities, fitLogisticRegression } from "../stats/logistic-regression.ts";
 import { areaUnderRiskCoverage, auroc, riskCoverage, type RiskCoveragePoint } from "../stats/ranking.ts";
@@ -87,7 +88,7 @@ export interface SetReport {
   readonly name: string;
   readonly rows: readonly ConfidenceRow[];
   readonly sets: readonly SetRow[];
-  /** Null with a single member, and where all calibrating answers were right or all wrong. */
+  /** Null with a single member, and where too few answers are right or wrong. */
   readonly disagreement: DisagreementGain | null;
 }
 
@@ -127,7 +128,6 @@ export function reportChoiceConfidence(
       decider === undefined || memberIds.length < 2
         ? null
         : gainOf(
-            calibrating.map((scored) => disagreementAt(decider, memberIds, scored)),
             told.map((scored) => disagreementAt(decider, memberIds, scored)),
             random,
           ),
@@ -365,23 +365,32 @@ interface Pair {
 /** λ: enough for a least loss where all answers are right. */
 const GAIN_RIDGE = 0.1;
 
-/** A logistic regression of rightness on logit confidence and divergence, learned from `calibrating`, beside the confidence. */
-function gainOf(
-  calibrating: readonly Disagreeing[],
-  told: readonly Disagreeing[],
-  random: Random,
-): DisagreementGain | null {
-  const labels = calibrating.map(({ correct }) => Number(correct));
-  if (new Set(labels).size < 2) return null;
-  const model = fitLogisticRegression(
-    { features: disagreementFeatures(calibrating), labels, classes: 2 },
-    GAIN_RIDGE,
-  );
-  const fitted = classProbabilities(model, disagreementFeatures(told)).data;
-  const pairs = told.map((alone, i): Pair => ({
-    alone,
-    both: { confidence: fitted[2 * i + 1] ?? 0, correct: alone.correct },
-  }));
+/**
+ * A logistic regression of rightness on logit confidence and divergence, beside the confidence: for each of five folds
+ * learned from the others, since deciders have seen all other items. Null where too few are right or wrong.
+ */
+function gainOf(told: readonly Disagreeing[], random: Random): DisagreementGain | null {
+  const right = told.map(({ correct }) => Number(correct));
+  const rights = right.reduce((sum, one) => sum + one, 0);
+  if (Math.min(rights, told.length - rights) < FOLDS) return null;
+  const folds = dealFolds(right, FOLDS, random);
+  const pairs = Array.from({ length: FOLDS }, (_, out): Pair[] => {
+    const seen = told.filter((__, i) => folds[i] !== out);
+    const unseen = told.filter((__, i) => folds[i] === out);
+    const model = fitLogisticRegression(
+      {
+        features: disagreementFeatures(seen),
+        labels: seen.map(({ correct }) => Number(correct)),
+        classes: 2,
+      },
+      GAIN_RIDGE,
+    );
+    const fitted = classProbabilities(model, disagreementFeatures(unseen)).data;
+    return unseen.map((alone, i) => ({
+      alone,
+      both: { confidence: fitted[2 * i + 1] ?? 0, correct: alone.correct },
+    }));
+  }).flat();
   const difference = (sample: readonly Pair[]): number => aurocOf(sample, "both") - aurocOf(sample, "alone");
   return {
     confidence: aurocOf(pairs, "alone"),

@@ -47,7 +47,7 @@ export async function weighChoices(
     if (found !== null && found.likeness >= LEAST_LIKENESS) {
       const { kind, decider, likeness } = found;
       const { probabilities, set } = decideChoices(decider, evidence);
-      const calibration = { name: kind.name, items: kind.calibrated, likeness };
+      const calibration = { name: kind.name, items: kind.items, likeness };
       return {
         probabilities,
         predictionSet: coverage === null ? null : set(coverage),

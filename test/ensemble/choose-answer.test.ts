@@ -20,17 +20,13 @@ const TELLING = { logprobs: 1, states: 0 };
 
 /** A kind whose questions both members, and each alone, were calibrated on. */
 function kindOf(seed: number, name = "simulated"): ChoiceKind {
-  const fit = simulatedItems(400, seed, TELLING);
-  const calibrating = simulatedItems(400, seed + 1, TELLING);
+  const items = simulatedItems(600, seed, TELLING);
   return {
     name,
     form: "text",
     counts: [2, 3, 4],
-    fitted: fit.length,
-    calibrated: calibrating.length,
-    deciders: [memberIds, ["a"], ["b"]].map((ids) =>
-      fitChoiceDecider(ids, fit, calibrating, createRandom(seed)),
-    ),
+    items: items.length,
+    deciders: [memberIds, ["a"], ["b"]].map((ids) => fitChoiceDecider(ids, items, createRandom(seed))),
   };
 }
 

@@ -64,47 +64,40 @@ export function registerCalibrateCommand(program: Command): void {
 interface BookRow {
   readonly set: string;
   readonly members: string;
-  readonly fitted: number;
-  readonly calibrated: number;
+  readonly items: number;
   readonly calibration: string;
 }
 
 const columns: readonly Column<BookRow>[] = [
   { title: "questions", cell: ({ set }) => set, align: "left", expendable: 0 },
   { title: "decided by", cell: ({ members }) => members, align: "left", expendable: 0 },
-  { title: "fitted", cell: ({ fitted }) => `${fitted}`, align: "right", expendable: 0 },
-  { title: "calibrated", cell: ({ calibrated }) => `${calibrated}`, align: "right", expendable: 0 },
+  { title: "items", cell: ({ items }) => `${items}`, align: "right", expendable: 0 },
   { title: "by", cell: ({ calibration }) => calibration, align: "left", expendable: 0 },
 ];
 
 function bookLines({ choices, answers }: ConfidenceBook): string[] {
   const rows = [
     ...choices.flatMap((kind) =>
-      kind.deciders.map(({ head, calibration }) => rowOf(kind, head.memberIds, calibration.kind)),
+      kind.deciders.map(({ head, calibration }) =>
+        rowOf(kind.name, kind.items, head.memberIds, calibration.kind),
+      ),
     ),
     ...answers.flatMap((kind) =>
-      kind.judges.map(({ memberIds, calibration }) => rowOf(kind, memberIds, calibration.kind)),
+      kind.judges.map(({ memberIds, calibration }) =>
+        rowOf(kind.name, kind.fitted + kind.calibrated, memberIds, calibration.kind),
+      ),
     ),
   ];
   return tableLines(columns, rows, process.stdout.columns ?? Infinity);
 }
 
-function rowOf(
-  { name, fitted, calibrated }: Pick<ConfidenceBook["choices"][number], "name" | "fitted" | "calibrated">,
-  members: readonly string[],
-  calibration: string,
-): BookRow {
-  return {
-    set: name,
-    members: members.length > 1 ? "concord" : members.join(),
-    fitted,
-    calibrated,
-    calibration,
-  };
+function rowOf(set: string, items: number, members: readonly string[], calibration: string): BookRow {
+  return { set, members: members.length > 1 ? "concord" : members.join(), items, calibration };
 }
 
 const HELP = `
-Decisions are learned from items of the split "fit", and calibrated on "choose"; "report" is left for concord report.
+Decisions are learned from items of the splits "fit" and "choose", and calibrated on those that a decision has not seen;
+"report" is left for concord report.
 Items with a context are read as texts and as chats. The format of the files: data/choices/README.md.
 
 Scores are kept as they are made: a run that was stopped goes on where it was.

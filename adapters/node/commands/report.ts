@@ -91,9 +91,10 @@ async function reportSets(
   for (const set of await choiceSets(choices)) {
     const kind = book.choices.find(({ name }) => name === set.name);
     if (kind === undefined || kind.deciders.length === 0) throw notCalibrated(set.name);
-    const { choose, report } = await scoredSplits(ensemble, set, ["choose", "report"], { limit, progress });
+    const splits = await scoredSplits(ensemble, set, ["fit", "choose", "report"], { limit, progress });
+    const calibrating = [...splits.fit, ...splits.choose];
     progress.note(`counting ${set.name}`);
-    sets.push(reportChoiceConfidence(kind, memberIds, { calibrating: choose, told: report }, seed));
+    sets.push(reportChoiceConfidence(kind, memberIds, { calibrating, told: splits.report }, seed));
   }
   for (const path of answers) {
     const items = evenlyOfSplit(parseChoices(path, await readFile(path, "utf8")), "report", limit);
