@@ -1,6 +1,7 @@
-import { constantGate } from "../src/alignment/gate.ts";
+import { poolGate } from "../src/alignment/gate.ts";
 import type { Ensemble } from "../src/ensemble/ensemble.ts";
 import type { LanguageModel } from "../src/ports/language-model.ts";
+import { noOwnTokens } from "./scripted-fit.ts";
 import { createScriptedMember } from "./scripted-member.ts";
 
 /** Two toy members of one width and vocabulary: their states are the shared ones, and the decoder is both heads' sum. */
@@ -16,9 +17,9 @@ export function createScriptedEnsemble(): Ensemble {
     projection: identity,
     offset: new Float32Array(width),
     factor: identity,
-    tokenBias: new Float32Array(vocabularySize),
+    rowBias: new Float32Array(vocabularySize),
     weight: 0.5,
-    gates: { text: constantGate(0.5), chat: constantGate(0.5) },
+    own: noOwnTokens(vocabularySize),
   });
   return {
     members: [anchor, follower],
@@ -27,6 +28,7 @@ export function createScriptedEnsemble(): Ensemble {
       vocabularySize,
       decoderCentre: new Float32Array(width),
       members: [shared(anchor), shared(follower)],
+      gates: { text: poolGate(2), chat: poolGate(2) },
     },
     routes: [],
     decoder: {

@@ -1,7 +1,8 @@
 import type { MatrixProduct } from "../src/alignment/decoder-matrix.ts";
-import type { FitMember } from "../src/ensemble/anchor-rows.ts";
+import type { FitMember } from "../src/ensemble/decoder-rows.ts";
 import type { CorpusDocument } from "../src/ensemble/corpus.ts";
 import { matrixFrom } from "../src/linalg/matrix.ts";
+import type { OwnTokens } from "../src/alignment/shared-space.ts";
 import { multiplyNT } from "../src/linalg/product.ts";
 import type { LanguageModel } from "../src/ports/language-model.ts";
 import { createScriptedMember } from "./scripted-member.ts";
@@ -12,6 +13,16 @@ export const multiply: MatrixProduct = async (a, b, depth) =>
   Float32Array.from(
     multiplyNT(matrixFrom(a.length / depth, depth, a), matrixFrom(b.length / depth, depth, b)).data,
   );
+
+/** Of a member with the anchor's V tokens and none of its own. */
+export function noOwnTokens(vocabularySize: number): OwnTokens {
+  return {
+    ids: new Int32Array(0),
+    begins: new Int32Array(0),
+    firstRow: vocabularySize,
+    hosts: new Int32Array(vocabularySize).fill(-1),
+  };
+}
 
 /** Three of them, of widths 16, 24 and 8. */
 export function createScriptedMembers(): LanguageModel[] {

@@ -18,6 +18,8 @@ const { version, description } = z
 const program = new Command("concord")
   .description(description)
   .version(version)
+  // A subcommand's options are its own, whatever the commands above it call theirs.
+  .enablePositionalOptions()
   .showHelpAfterError("(concord --help shows what there is)")
   .addHelpText(
     "after",

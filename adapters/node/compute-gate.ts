@@ -10,6 +10,9 @@ export type ComputeGate = Int32Array<SharedArrayBuffer>;
 const COMPUTING = 0;
 const ENDING = 1;
 
+/** How often a computation that nobody waits for any more is looked at. */
+const POLL_MS = 100;
+
 export function createComputeGate(): ComputeGate {
   return new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
 }
@@ -31,4 +34,17 @@ export async function computeWithin<T>(gate: ComputeGate, compute: () => Promise
 export function closeGate(gate: ComputeGate, patienceMs: number): void {
   Atomics.store(gate, ENDING, 1);
   Atomics.wait(gate, COMPUTING, 1, patienceMs);
+}
+
+/**
+ * On the main thread, for good: lets no new computation begin, and resolves when none is in progress: a worker may then
+ * be terminated. A computation that hangs is waited for without holding the process open.
+ */
+export async function gateClosed(gate: ComputeGate): Promise<void> {
+  Atomics.store(gate, ENDING, 1);
+  while (Atomics.load(gate, COMPUTING) === 1) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS).unref();
+    });
+  }
 }

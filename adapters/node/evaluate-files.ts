@@ -61,7 +61,7 @@ export interface DomainReport extends DomainScores {
 }
 
 /** Raise it when the same documents come to other scores under the same models. */
-const SCORES_VERSION = 3;
+const SCORES_VERSION = 4;
 
 const scoreSchema: z.ZodType<DocumentScore> = z.object({
   domain: z.string(),

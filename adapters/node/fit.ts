@@ -22,12 +22,13 @@ export interface FitRequest extends OpenOptions {
   readonly corpus: readonly string[];
   /** Where the map goes. */
   readonly output: string;
-  readonly dimension: number;
+  /** k; null for all: the sum of the members' widths, in whole blocks of the decoder's weights. */
+  readonly dimension: number | null;
   readonly seed: number;
   readonly eigenvalueFloor: number;
-  /** Tokens to fit on, at most. */
-  readonly tokens: number;
-  /** Leave out the refinement: quicker, and not as good. */
+  /** Tokens to fit on, at most; null for what `fast` allows. */
+  readonly tokens: number | null;
+  /** Closed form alone, and fewer positions of everything: quicker, and not as good. */
   readonly fast: boolean;
   /** Also keep states of tapped layers, to compare the members, and measure what k and the tokens are worth. */
   readonly report: boolean;
@@ -52,29 +53,58 @@ const QUALITY = {
   positions: 600,
 } as const;
 
-/** Enough to choose two or three weights, and to tell the third digit of bits per byte. */
-const CHOOSE_TOKENS = 6000;
-const REPORT_TOKENS = 6000;
-/** Five documents or more of each of three domains: enough to show that answering alone is worth it. */
-const ROUTE_TOKENS = 3000;
-/** What fits into ten minutes on two cores together with everything else. */
-const REFINEMENT = { positions: 16_000, epochs: 2 } as const;
+/** What a fit spends its time on. */
+interface Effort {
+  /** Tokens of the anchor that the moments are taken over. */
+  readonly fit: number;
+  /** Positions at which the followers are asked which of their own tokens they expect. */
+  readonly usage: number;
+  /** Tokens of the documents on which weights and gates are chosen. */
+  readonly choose: number;
+  /** Tokens of the documents on which is chosen what not to fuse. */
+  readonly route: number;
+  /** Tokens of the documents that are reported on. */
+  readonly report: number;
+  readonly refinement: { readonly positions: number; readonly epochs: number } | null;
+}
+
+/**
+ * Ten minutes on two cores. The documents to choose routes on are five or more of each of three domains: enough to show that
+ * answering alone is worth it.
+ */
+const THOROUGH: Effort = {
+  fit: 40_000,
+  usage: 2000,
+  choose: 6000,
+  route: 3000,
+  report: 4500,
+  refinement: { positions: 8000, epochs: 2 },
+};
+/** Two minutes. */
+const FAST: Effort = { fit: 12_000, usage: 800, choose: 1600, route: 1500, report: 1000, refinement: null };
+/** The decoder's weights lie in blocks of that many. */
+export const BLOCK_SIZE = 32;
+/** More cost time at every token and gain little: see docs/fusion.md. */
+const OWN_TOKENS = 16_384;
 
 /** Fits a shared space on a text, measures it on the documents held back, and writes it. */
 export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
-  const { output, dimension, seed, eigenvalueFloor, progress } = request;
+  const { output, seed, eigenvalueFloor, progress } = request;
+  const effort = request.fast ? FAST : THOROUGH;
   const corpus = await readCorpus(request.corpus);
   const whole = splitCorpus(corpus.documents, seed);
   const opened = await openMembers(request);
   try {
     const members = opened.members.map(({ model }) => model.info);
+    const full = members.reduce((sum, { width }) => sum + width, 0);
+    const dimension = request.dimension ?? full - (full % BLOCK_SIZE);
     const [anchor, ...followers] = opened.members;
     const models = [anchor.model, ...followers.map(({ model }) => model)] as const;
     const { tokenizer } = anchor.model;
     const split: CorpusSplit = {
-      fit: takeTokens(whole.fit, request.tokens, tokenizer, seed),
-      choose: takeTokens(whole.choose, CHOOSE_TOKENS, tokenizer, seed),
-      report: takeTokens(whole.report, REPORT_TOKENS, tokenizer, seed),
+      fit: takeTokens(whole.fit, request.tokens ?? effort.fit, tokenizer, seed),
+      choose: takeTokens(whole.choose, effort.choose, tokenizer, seed),
+      report: takeTokens(whole.report, effort.report, tokenizer, seed),
     };
     const multiply = await createOnnxProduct();
     const routes: Route[] = [];
@@ -82,12 +112,13 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
       members: opened.members,
       corpus: split,
       dimension,
+      ownTokens: { count: OWN_TOKENS, positions: effort.usage },
       eigenvalueFloor,
       taps: request.report ? members.map(tappedLayers) : [],
       tappedPlaces: TAPPED_PLACES,
       multiply,
       async findFused(first) {
-        const documents = textsOfEachDomain(whole.choose, ROUTE_TOKENS, tokenizer, seed);
+        const documents = textsOfEachDomain(whole.choose, effort.route, tokenizer, seed);
         const options = { documents, clock: systemClock, progress };
         const found = await withEnsemble(opened, { space: first, routes }, request, (ensemble) =>
           fitRoutes({ ...options, ensemble }),
@@ -96,7 +127,7 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         return ({ passages }) =>
           passages.some((passage) => routeOf({ members: models, routes }, passage) === null);
       },
-      refinement: request.fast ? null : { ...REFINEMENT, createStep: createOnnxDistillation },
+      refinement: effort.refinement && { ...effort.refinement, createStep: createOnnxDistillation },
       quality: request.report ? QUALITY : null,
       seed,
       clock: systemClock,
@@ -112,8 +143,9 @@ export async function fitToFile(request: FitRequest): Promise<FitOutcome> {
         weightsHash,
         width,
         weight: fit.space.members[m]?.weight ?? 0,
-        gates: fit.space.members[m]?.gates,
+        ownTokens: fit.space.members[m]?.own.ids.length ?? 0,
       })),
+      gates: fit.space.gates,
       corpus: {
         name: corpus.name,
         sha256: corpus.sha256,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Progress } from "../../src/ports/progress.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
+import { tapEncoderGraph, type EncoderShape } from "../../src/weights/encoder-graph.ts";
 import type { ByteSink } from "../../src/weights/external-data.ts";
 import { openGguf } from "../../src/weights/gguf.ts";
 import { buildLinearDecoder, type LinearDecoder } from "../../src/weights/head.ts";
@@ -42,6 +43,27 @@ export interface MemberGraphOptions {
   readonly progress?: Progress | undefined;
 }
 
+/** A sentence encoder's graph on disk. */
+export interface EncoderFiles {
+  readonly graph: string;
+  readonly shape: EncoderShape;
+  /** Names of the graph's inputs. */
+  readonly inputs: readonly string[];
+  /** sha256 of the exported file, hex. */
+  readonly weightsHash: string;
+}
+
+export interface EncoderGraphOptions {
+  /** Where graphs are kept: `concordPaths().graphs`. */
+  readonly directory: string;
+  /** An exported ONNX file. */
+  readonly graphPath: string;
+  /** Its sha256, hex. */
+  readonly weightsHash: string;
+  readonly label: string;
+  readonly progress?: Progress | undefined;
+}
+
 export interface DecoderGraphOptions {
   /** Where graphs are kept: `concordPaths().graphs`. */
   readonly directory: string;
@@ -70,6 +92,12 @@ const shapeSchema = z.object({
   window: z.int().positive().nullable(),
   contextLength: z.int().positive(),
   vocabularySize: z.int().positive(),
+});
+
+const encoderSchema = z.object({
+  layers: z.int().positive(),
+  width: z.int().positive(),
+  inputs: z.array(z.string()),
 });
 
 const headSchema = z.object({ width: z.int().positive(), vocabularySize: z.int().positive() });
@@ -101,6 +129,22 @@ export async function memberGraphs(options: MemberGraphOptions): Promise<MemberF
   const shape = shapeSchema.parse(JSON.parse(await readFile(join(folder, SHAPE), "utf8")));
   const { width, vocabularySize } = shape;
   return { body: join(folder, BODY), head: join(folder, HEAD), width, vocabularySize, shape, weightsHash };
+}
+
+/** A sentence encoder's graph with every layer as an output, made from the exported one unless it is there. */
+export async function encoderGraph(options: EncoderGraphOptions): Promise<EncoderFiles> {
+  const { weightsHash, label, progress = silentProgress } = options;
+  const folder = join(options.directory, `${weightsHash}-taps-v${BUILDER_VERSION}`);
+  await buildOnce(folder, async (target) => {
+    progress.stage(`building ${label}`, 1, "steps");
+    const { graph, shape, inputs } = tapEncoderGraph(await readFile(options.graphPath));
+    await writeFile(join(target, BODY), graph, { flush: true });
+    await writeFile(join(target, SHAPE), JSON.stringify({ ...shape, inputs }));
+    progress.update(1);
+    progress.finish();
+  });
+  const { inputs, ...shape } = encoderSchema.parse(JSON.parse(await readFile(join(folder, SHAPE), "utf8")));
+  return { graph: join(folder, BODY), shape, inputs, weightsHash };
 }
 
 /** The graph of a linear decoder, built unless it is there. */

@@ -4,12 +4,15 @@ import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import { computeWithin } from "./compute-gate.ts";
 import { createKvCache, type KvCache } from "./kv-cache.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import type {
   AppendRequest,
   AppendResult,
   DecodeRequest,
   DecodeResult,
   FromWorker,
+  Request,
+  Result,
   ToWorker,
   WorkerSetup,
 } from "./worker-messages.ts";
@@ -76,6 +79,7 @@ function lastRows(result: Tensor | undefined, count: number): Float32Array<Array
 let head: Promise<InferenceSession> | null = null;
 
 async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
+  if (setup.head === null) throw new Error("member-worker: asked to decode, but it has no head");
   head ??= openSession(setup.head);
   const session = await head;
   const input = new Tensor("float32", states, [rows, states.length / rows]);
@@ -83,14 +87,27 @@ async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
   return { logits: logits?.data as Float32Array<ArrayBuffer> };
 }
 
-const { member: files } = setup;
+const { member: files, encoder } = setup;
 const member =
   files === null ? null : await computeWithin(setup.gate, () => openMember(files.body, files.shape));
+const encoderSession =
+  encoder === null ? null : await computeWithin(setup.gate, () => openSession(encoder.graph));
 
-async function answer(request: AppendRequest | DecodeRequest): Promise<AppendResult | DecodeResult> {
+async function answer(request: Request): Promise<Result> {
   if (request.kind === "decode") return decode(request);
-  if (member === null) throw new Error("member-worker: asked to read tokens, but it only decodes");
+  if (request.kind === "encode") {
+    if (encoder === null || encoderSession === null) {
+      throw new Error("member-worker: asked to encode texts, but it has no encoder");
+    }
+    return encodeTexts(encoderSession, encoder, request);
+  }
+  if (member === null) throw new Error("member-worker: asked to read tokens, but it has no member");
   return member.append(request);
+}
+
+function arraysOf(result: Result): readonly Float32Array<ArrayBuffer>[] {
+  if ("logits" in result) return [result.logits];
+  return "pooled" in result ? result.pooled : [result.hidden, ...result.taps];
 }
 
 function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
@@ -102,10 +119,9 @@ async function handle(message: ToWorker): Promise<void> {
     const { id } = message;
     try {
       const result = await computeWithin(setup.gate, () => answer(message.request));
-      const arrays = "logits" in result ? [result.logits] : [result.hidden, ...result.taps];
       send(
         { kind: "result", id, result },
-        arrays.map((array) => array.buffer),
+        arraysOf(result).map((array) => array.buffer),
       );
     } catch (error) {
       send({ kind: "failure", id, message: error instanceof Error ? error.message : String(error) });
@@ -115,6 +131,7 @@ async function handle(message: ToWorker): Promise<void> {
   } else {
     await member?.release();
     await (await head)?.release();
+    await encoderSession?.release();
     port?.close();
   }
 }

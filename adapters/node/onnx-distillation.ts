@@ -4,7 +4,7 @@ import { buildDistillationStep, DISTILLATION_PORTS } from "../../src/weights/dis
 
 /**
  * Distillation steps on every core. They hold the thread while they run: for fits, not while answering.
- * @param tables each member's rows over the anchor's vocabulary, U_m (V, d_m)
+ * @param tables each member's rows of the decoder, U_m (R, d_m)
  */
 export async function createOnnxDistillation(
   tables: readonly { readonly rows: Float32Array; readonly width: number }[],
@@ -12,11 +12,11 @@ export async function createOnnxDistillation(
   const ports = DISTILLATION_PORTS;
   const session = await InferenceSession.create(buildDistillationStep(tables.length));
   const fixed = Object.fromEntries(tables.map(({ rows, width }, m) => [ports.table(m), matrix(rows, width)]));
-  return async ({ projections, factors, tokenBias }, { rows, states, shares, target }) => {
+  return async ({ projections, factors, rowBias }, { rows, states, shares, target }) => {
     const feeds: Record<string, Tensor> = {
       ...fixed,
       [ports.shares]: matrix(shares, tables.length),
-      [ports.tokenBias]: matrix(tokenBias, tokenBias.length / tables.length),
+      [ports.rowBias]: matrix(rowBias, rowBias.length / tables.length),
       [ports.target]: matrix(target, target.length / rows),
     };
     for (const [m, { width }] of tables.entries()) {
@@ -38,7 +38,7 @@ export async function createOnnxDistillation(
       gradient: {
         projections: tables.map((_, m) => read(ports.projectionGradient(m))),
         factors: tables.map((_, m) => read(ports.factorGradient(m))),
-        tokenBias: read(ports.tokenBiasGradient),
+        rowBias: read(ports.rowBiasGradient),
       },
     };
   };

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { GatewayError } from "../../src/ports/gateway-error.ts";
 import type { Decoder, LanguageModel } from "../../src/ports/language-model.ts";
+import type { Running } from "../../src/ensemble/supervisor.ts";
 import type { Tokenizer } from "../../src/ports/tokenizer.ts";
 import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
 import { createWorkerSequence } from "./worker-sequence.ts";
@@ -12,32 +13,40 @@ export interface OnnxMemberOptions {
   readonly tokenizer: Tokenizer;
   /** Threads that one operator may use. Default: half the cores, at least 1, so that two members share them. */
   readonly threads?: number | undefined;
+  /** Gives it up while it starts. */
+  readonly signal?: AbortSignal | undefined;
+  /** Starts its thread. */
+  readonly startWorker?: typeof startModelWorker | undefined;
 }
 
 export interface OnnxDecoderOptions {
   /** For error messages. */
   readonly name: string;
   readonly files: HeadFiles;
-  /** As for a member. */
+  /** These as for a member. */
   readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly startWorker?: typeof startModelWorker | undefined;
 }
 
+/** A member on a worker of its own. */
+export interface OnnxMember extends LanguageModel, Running {}
+
 /** A decoder on a worker of its own. */
-export interface OnnxDecoder extends Decoder {
-  close(): Promise<void>;
-}
+export interface OnnxDecoder extends Decoder, Running {}
 
 /**
  * Starts a member: one worker thread that holds its graph and the caches of its sequences.
  * Its output head is loaded when first asked.
  * @throws GatewayError members_lost when the graph cannot be loaded
  */
-export async function createOnnxMember(options: OnnxMemberOptions): Promise<LanguageModel> {
-  const { id, files, tokenizer, threads = defaultThreads() } = options;
+export async function createOnnxMember(options: OnnxMemberOptions): Promise<OnnxMember> {
+  const { id, files, tokenizer, threads = defaultThreads(), startWorker = startModelWorker } = options;
   const { body, head, shape } = files;
   const channel = await openWorkerChannel(
     id,
-    startModelWorker(id, { member: { body, shape }, head, threads }),
+    startWorker(id, { member: { body, shape }, head, encoder: null, threads }),
+    options.signal,
   );
   let sequences = 0;
   return {
@@ -52,7 +61,9 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Lang
     tokenizer,
     head: createWorkerDecoder(id, channel, files),
     openSequence: () => createWorkerSequence({ id, channel, shape, number: sequences++ }),
+    lost: channel.lost,
     close: () => channel.close(),
+    abandon: () => channel.abandon(),
   };
 }
 
@@ -61,15 +72,22 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Lang
  * @throws GatewayError members_lost when its worker does not start
  */
 export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
-  const { name, files, threads = defaultThreads() } = options;
+  const { name, files, threads = defaultThreads(), startWorker = startModelWorker } = options;
   const channel = await openWorkerChannel(
     name,
-    startModelWorker(name, { member: null, head: files.head, threads }),
+    startWorker(name, { member: null, head: files.head, encoder: null, threads }),
+    options.signal,
   );
-  return { ...createWorkerDecoder(name, channel, files), close: () => channel.close() };
+  return {
+    ...createWorkerDecoder(name, channel, files),
+    lost: channel.lost,
+    close: () => channel.close(),
+    abandon: () => channel.abandon(),
+  };
 }
 
-function defaultThreads(): number {
+/** Half the cores, at least 1. */
+export function defaultThreads(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
 }
 

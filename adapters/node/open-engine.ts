@@ -1,30 +1,49 @@
 import { createEngine } from "../../src/ensemble/engine.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
+import type { EnsembleHealth } from "../../src/ports/health.ts";
+import type { LanguageModel } from "../../src/ports/language-model.ts";
 import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openEnsemble } from "./open-ensemble.ts";
-import type { OpenOptions } from "./open-members.ts";
+import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
 
 export interface EngineOptions extends OpenOptions {
   /** Keep prompts and answers in the log. */
   readonly keepText: boolean;
+  /** The members without which nothing is fused. Default 1. */
+  readonly quorum?: number | undefined;
 }
 
+/**
+ * How long a member may compute without a sign of life, milliseconds. It gives one every 256 tokens of a prompt, which
+ * take a slow core 2 s, and it first loads a head of up to 170 MB.
+ */
+export const MEMBER_TIMEOUT_MS = 20_000;
+
 export interface OpenEngine extends Engine {
+  /** The language models that run. */
+  readonly members: readonly LanguageModel[];
+  health(): EnsembleHealth;
   close(): Promise<void>;
 }
 
-/** The ensemble with its log on this machine. */
+/** The ensemble with its log on this machine. @throws RangeError when the quorum is none of 1 to m */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
+  const { keepText, quorum = 1, memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
+  if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
+    throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
+  }
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
   const log = createSqliteAgreementLog(openDatabase(concordPaths().database));
   try {
-    const { ensemble, close } = await openEnsemble(options);
-    const engine = createEngine({ ensemble, log, clock: systemClock, keepText: options.keepText });
+    const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
+    const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum });
     return {
       ...engine,
+      members: ensemble.members,
+      health: () => ({ quorum, ...health() }),
       close: async () => {
         await close();
         await log.close();

@@ -1,15 +1,21 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decoderRowCount } from "../../src/alignment/shared-space.ts";
 import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
-import { anchorRows } from "../../src/ensemble/anchor-rows.ts";
+import { decoderRows } from "../../src/ensemble/decoder-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { createSupervisedDecoder } from "../../src/ensemble/supervised-member.ts";
+import type { EnsembleHealth } from "../../src/ports/health.ts";
 import { decoderGraph } from "./graph-cache.ts";
 import { createOnnxDecoder } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { openMembers, type OpenMembers, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
+import { superviseBy } from "./supervision.ts";
 import { checkMembers, decoderHash, readSpace, type SpaceRecord } from "./space-file.ts";
+
+const DECODER = "the shared decoder";
 
 /** The map that comes with Concord, for the members that the manifest names. */
 export const SHIPPED_SPACE = fileURLToPath(new URL("../../data/maps/default.safetensors", import.meta.url));
@@ -21,6 +27,7 @@ export function fittedSpacePath(): string {
 
 export interface OpenEnsemble {
   readonly ensemble: Ensemble;
+  health(): Omit<EnsembleHealth, "quorum">;
   close(): Promise<void>;
 }
 
@@ -43,7 +50,7 @@ export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble
     );
     const joined = await joinMembers(opened, { space, routes: record.routes }, options);
     return {
-      ensemble: joined.ensemble,
+      ...joined,
       record,
       close: async () => {
         await Promise.all([joined.close(), opened.close()]);
@@ -57,9 +64,9 @@ export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble
 
 /** An ensemble of running members over a space; its decoder is built unless it is there. Closing it leaves the members open. */
 export async function joinMembers(
-  { members }: OpenMembers,
+  { members, health }: OpenMembers,
   { space, routes }: Pick<Ensemble, "space" | "routes">,
-  { progress }: OpenOptions,
+  { progress, ...options }: OpenOptions,
 ): Promise<OpenEnsemble> {
   const [anchor, ...others] = members.map(({ model }) => model);
   if (anchor === undefined) throw new Error("no members are configured");
@@ -69,28 +76,37 @@ export async function joinMembers(
       space,
       [anchor, ...others].map(({ info }) => info),
     ),
-    label: "the shared decoder",
+    label: DECODER,
     progress,
     load: async () => {
-      const tables = await anchorRows(members);
+      const [, ...followers] = space.members;
+      const tables = await decoderRows(
+        members,
+        followers.map(({ own }) => own.ids),
+      );
       const matrix = await decoderMatrix(
         space,
         tables.map(({ rows }) => rows),
         await createOnnxProduct(),
       );
-      const { vocabularySize, dimension: width } = space;
+      const { dimension: width } = space;
       return {
-        vocabularySize,
+        vocabularySize: decoderRowCount(space),
         width,
         bias: null,
         rows: (first, count) => matrix.subarray(first * width, (first + count) * width),
       };
     },
   });
-  const decoder = await createOnnxDecoder({ name: "the shared decoder", files });
+  const decoder = await createSupervisedDecoder({
+    id: DECODER,
+    start: (signal) => createOnnxDecoder({ name: DECODER, files, signal }),
+    ...superviseBy(options),
+  });
   const continuations = members.map((member) => member.continuations);
   return {
     ensemble: { members: [anchor, ...others], space, decoder, continuations, routes },
+    health: () => ({ members: health(), decoder: decoder.health }),
     close: () => decoder.close(),
   };
 }

@@ -1,5 +1,7 @@
-import type { FitMember } from "../../src/ensemble/anchor-rows.ts";
+import type { FitMember } from "../../src/ensemble/decoder-rows.ts";
+import { createSupervisedMember, type SupervisedMember } from "../../src/ensemble/supervised-member.ts";
 import { createTokenContinuations } from "../../src/ensemble/unfinished-token.ts";
+import type { Health } from "../../src/ports/health.ts";
 import { openGguf, type WeightFile } from "../../src/weights/gguf.ts";
 import { createTokenizer } from "../transformers/tokenizer.ts";
 import { openFileBytes } from "./file-bytes.ts";
@@ -11,11 +13,12 @@ import { createOnnxMember } from "./onnx-member.ts";
 import { concordPaths } from "./paths.ts";
 import { memberSpellings } from "./spellings-cache.ts";
 import type { ProgressBar } from "./progress-bar.ts";
+import { superviseBy, type SupervisionChoices } from "./supervision.ts";
 
 /** The members of the ensemble, the anchor first. */
 export const MEMBER_IDS = ["smollm2-135m-instruct", "gemma-3-270m"] as const;
 
-export interface OpenOptions {
+export interface OpenOptions extends SupervisionChoices {
   readonly progress: ProgressBar;
   readonly signal?: AbortSignal | undefined;
 }
@@ -23,14 +26,15 @@ export interface OpenOptions {
 /** Members that run, with what a fit reads of their weights. */
 export interface OpenMembers {
   readonly members: readonly [FitMember, ...FitMember[]];
+  /** How each of them is. */
+  health(): readonly Health[];
   close(): Promise<void>;
 }
 
 /** Fetches what is missing, builds what is not there yet, and starts a worker for each member. */
 export async function openMembers(options: OpenOptions): Promise<OpenMembers> {
-  for (const id of MEMBER_IDS) await pull(findModel(id), options);
   const sources: MemberSource[] = [];
-  for (const id of MEMBER_IDS) sources.push(await prepare(findModel(id), options));
+  for (const id of MEMBER_IDS) sources.push(await prepareMember(id, options));
   return openSources(sources, options);
 }
 
@@ -44,7 +48,7 @@ export async function openSources(
     await Promise.all(opened.map((member) => member.close()));
   };
   try {
-    opened.push(...(await Promise.all(sources.map(openMember))));
+    opened.push(...(await Promise.all(sources.map((source) => openMember(source, options)))));
     const [anchor, ...others] = opened;
     if (anchor === undefined) throw new Error("no members are configured");
     const following: FitMember[] = [];
@@ -55,14 +59,19 @@ export async function openSources(
       following.push({ model, outputRows, continuations });
     }
     const { model, outputRows } = anchor;
-    return { members: [{ model, outputRows, continuations: null }, ...following], close };
+    return {
+      members: [{ model, outputRows, continuations: null }, ...following],
+      health: () => opened.map((member) => member.model.health),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
+/** Brings a model's files, with a word on its terms where it has to be. */
+export async function pull(model: ModelManifest, { progress, signal }: OpenOptions): Promise<void> {
   const { name, url, noticeRequired } = model.licence;
   const fetched = await pullModel(model, concordPaths().models, { progress, note: progress.note, signal });
   if (fetched && noticeRequired) progress.note(`${model.displayName} is under the ${name}: ${url}`);
@@ -76,7 +85,11 @@ export interface MemberSource {
   readonly files: MemberFiles;
 }
 
-async function prepare(manifest: ModelManifest, { progress }: OpenOptions): Promise<MemberSource> {
+/** Fetches a language model where it is missing and builds its graphs where they are not there yet. */
+export async function prepareMember(id: string, options: OpenOptions): Promise<MemberSource> {
+  const manifest = findModel(id);
+  const { progress } = options;
+  await pull(manifest, options);
   const [file] = manifest.files;
   if (file === undefined) throw new Error(`${manifest.id}: the manifest names no weight file`);
   const { models, graphs } = concordPaths();
@@ -91,15 +104,21 @@ async function prepare(manifest: ModelManifest, { progress }: OpenOptions): Prom
   return { id: manifest.id, path, files };
 }
 
-interface OpenMember extends Pick<FitMember, "model" | "outputRows"> {
+interface OpenMember extends Pick<FitMember, "outputRows"> {
+  readonly model: SupervisedMember;
   close(): Promise<void>;
 }
 
-async function openMember({ id, path, files }: MemberSource): Promise<OpenMember> {
+async function openMember({ id, path, files }: MemberSource, options: OpenOptions): Promise<OpenMember> {
   const source = await openFileBytes(path);
   try {
     const weights = await openGguf(source);
-    const model = await createOnnxMember({ id, files, tokenizer: createTokenizer(weights.metadata) });
+    const tokenizer = createTokenizer(weights.metadata);
+    const model = await createSupervisedMember({
+      id,
+      start: (signal) => createOnnxMember({ id, files, tokenizer, signal }),
+      ...superviseBy(options),
+    });
     return {
       model,
       outputRows: (tokens) => readRows(weights, tokens),

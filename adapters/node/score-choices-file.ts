@@ -34,7 +34,7 @@ export interface ScoreRequest {
 
 /** Raise one when the same items come to other scores of its kind under the same models. */
 const ALONE_VERSION = 2;
-const TOGETHER_VERSION = 4;
+const TOGETHER_VERSION = 5;
 
 const optionScores = { name: z.string(), tokens: z.array(z.int()), logprobs: z.array(z.number()) };
 

@@ -4,16 +4,21 @@ import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { concordPaths } from "./paths.ts";
 
-/** The maps, offsets, biases, weights and gates of a space, sha256 in hex. */
-export function spaceHash({ dimension, decoderCentre, members }: SharedSpace): string {
-  const hash = createHash("sha256").update(`${dimension}`).update(decoderCentre);
-  for (const { id, weight, gates, projection, offset, factor, tokenBias } of members) {
+/** The maps, offsets, biases, own tokens, weights and gates of a space, sha256 in hex. */
+export function spaceHash({ dimension, decoderCentre, members, gates }: SharedSpace): string {
+  const hash = createHash("sha256")
+    .update(`${dimension}`)
+    .update(decoderCentre)
+    .update(JSON.stringify(gates));
+  for (const { id, weight, projection, offset, factor, rowBias, own } of members) {
     hash
-      .update(`${id} ${weight} ${gates.text.join()} ${gates.chat.join()}`)
+      .update(`${id} ${weight}`)
       .update(projection)
       .update(offset)
       .update(factor)
-      .update(tokenBias);
+      .update(rowBias)
+      .update(own.ids)
+      .update(own.hosts);
   }
   return hash.digest("hex");
 }

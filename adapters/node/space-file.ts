@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { constantGate, GATE_CORNERS } from "../../src/alignment/gate.ts";
-import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
+import { GATE_CORNERS } from "../../src/alignment/gate.ts";
+import type { OwnTokens, SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { ModelInfo } from "../../src/ports/language-model.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../src/weights/float16.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from "../../src/weights/safetensors.ts";
+import { writeWhole } from "./write-whole.ts";
 
 /** Raise it when the file's tensors or their meaning change: older files are then refused. */
-export const SPACE_VERSION = 1;
+export const SPACE_VERSION = 2;
 
 const scoreSchema = z.object({
   domain: z.string().default("text"),
@@ -21,8 +21,8 @@ const scoreSchema = z.object({
   bitsPerByte: z.number().nullable(),
 });
 
-/** θ of one member, see gate.ts. */
-const gateSchema = z.array(z.number().nonnegative()).length(GATE_CORNERS).readonly();
+/** θ, see gate.ts. */
+const gateSchema = z.array(z.array(z.number().nonnegative()).readonly()).length(GATE_CORNERS).readonly();
 
 /** How a shared space came about, kept with it. */
 const recordSchema = z
@@ -39,11 +39,12 @@ const recordSchema = z
           weightsHash: z.string(),
           width: z.int().positive(),
           weight: z.number().nonnegative(),
-          /** Absent in maps whose weights are the same everywhere. */
-          gates: z.object({ text: gateSchema, chat: gateSchema }).optional(),
+          /** Tokens of its own that have rows in the decoder. */
+          ownTokens: z.int().nonnegative(),
         }),
       )
       .min(1),
+    gates: z.object({ text: gateSchema, chat: gateSchema }),
     corpus: z.object({
       name: z.string(),
       sha256: z.string(),
@@ -67,6 +68,11 @@ const recordSchema = z
   .refine(
     ({ members, routes }) => routes.every(({ member }) => members.slice(1).some(({ id }) => id === member)),
     "expected routes to followers alone",
+  )
+  .refine(
+    ({ members, gates }) =>
+      [...gates.text, ...gates.chat].every((shares) => shares.length === members.length + 1),
+    "expected gates with a share for each member and one for the pool",
   );
 
 export type SpaceRecord = z.infer<typeof recordSchema>;
@@ -81,32 +87,17 @@ export function asStored(space: SharedSpace, record: SpaceRecord): SharedSpace {
   return spaceOf(tensorsOf(space), record);
 }
 
-/** What decides a space's decoder matrix, sha256 in hex: the factors, their centre and the weights they multiply. */
+/** What decides a space's decoder matrix, sha256 in hex: the factors, their centre, and the rows they multiply. */
 export function decoderHash(space: SharedSpace, members: readonly ModelInfo[]): string {
   const hash = createHash("sha256").update(space.decoderCentre);
-  for (const { factor } of space.members) hash.update(factor);
+  for (const { factor, own } of space.members) hash.update(factor).update(own.ids);
   for (const { weightsHash } of members) hash.update(weightsHash);
   return hash.digest("hex");
 }
 
-/** Writes a space beside its place and renames it, so that what has the name is whole. */
 export async function writeSpace(path: string, space: SharedSpace, record: SpaceRecord): Promise<void> {
   const bytes = encodeSafetensors(tensorsOf(space), new Map([["concord", JSON.stringify(record)]]));
-  await mkdir(dirname(path), { recursive: true });
-  const aside = `${path}.${process.pid}.part`;
-  try {
-    const file = await open(aside, "w");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(aside, path);
-  } catch (error) {
-    await rm(aside, { force: true });
-    throw error;
-  }
+  await writeWhole(path, bytes);
 }
 
 /** @throws Error when the file is not a shared space, or one of another version */
@@ -149,37 +140,61 @@ function tensorsOf(space: SharedSpace): Map<string, SafeTensor> {
   const tensors = new Map<string, SafeTensor>([
     ["decoder_centre", { dtype: "F32", shape: [k], data: space.decoderCentre }],
   ]);
-  for (const { id, width, projection, offset, factor, tokenBias } of space.members) {
+  for (const [m, { id, width, projection, offset, factor, rowBias, own }] of space.members.entries()) {
     tensors.set(`${id}.projection`, { dtype: "F16", shape: [width, k], data: float32ToFloat16(projection) });
     tensors.set(`${id}.factor`, { dtype: "F16", shape: [width, k], data: float32ToFloat16(factor) });
     tensors.set(`${id}.offset`, { dtype: "F32", shape: [k], data: offset });
-    tensors.set(`${id}.token_bias`, { dtype: "F32", shape: [tokenBias.length], data: tokenBias });
+    tensors.set(`${id}.row_bias`, { dtype: "F32", shape: [rowBias.length], data: rowBias });
+    if (m === 0) continue;
+    for (const [name, data] of Object.entries({ ids: own.ids, begins: own.begins, hosts: own.hosts })) {
+      tensors.set(`${id}.own_${name}`, { dtype: "I32", shape: [data.length], data });
+    }
   }
   return tensors;
 }
 
 function spaceOf(tensors: ReadonlyMap<string, SafeTensor>, record: SpaceRecord): SharedSpace {
-  const { dimension } = record;
-  const members = record.members.map(({ id, width, weight, gates }): SharedMember => ({
-    id,
-    width,
-    weight,
-    gates: gates ?? { text: constantGate(weight), chat: constantGate(weight) },
-    projection: numbers(tensors, `${id}.projection`, [width, dimension]),
-    factor: numbers(tensors, `${id}.factor`, [width, dimension]),
-    offset: numbers(tensors, `${id}.offset`, [dimension]),
-    tokenBias: numbers(tensors, `${id}.token_bias`, [null]),
-  }));
-  return {
-    dimension,
-    vocabularySize: members[0]?.tokenBias.length ?? 0,
-    decoderCentre: numbers(tensors, "decoder_centre", [dimension]),
-    members,
-  };
+  const { dimension, gates } = record;
+  const rows = numbers(tensors, `${record.members[0]?.id}.row_bias`, [null]).length;
+  const vocabularySize = record.members.reduce((size, { ownTokens }) => size - ownTokens, rows);
+  let firstRow = vocabularySize;
+  const members = record.members.map(({ id, width, weight, ownTokens: count }, m): SharedMember => {
+    const own: OwnTokens = {
+      ...(m === 0
+        ? { ids: NO_TOKENS, begins: NO_TOKENS, hosts: new Int32Array(vocabularySize).fill(-1) }
+        : {
+            ids: tokens(tensors, `${id}.own_ids`, count),
+            begins: tokens(tensors, `${id}.own_begins`, count),
+            hosts: tokens(tensors, `${id}.own_hosts`, vocabularySize),
+          }),
+      firstRow,
+    };
+    firstRow += count;
+    return {
+      id,
+      width,
+      weight,
+      own,
+      projection: numbers(tensors, `${id}.projection`, [width, dimension]),
+      factor: numbers(tensors, `${id}.factor`, [width, dimension]),
+      offset: numbers(tensors, `${id}.offset`, [dimension]),
+      rowBias: numbers(tensors, `${id}.row_bias`, [rows]),
+    };
+  });
+  const decoderCentre = numbers(tensors, "decoder_centre", [dimension]);
+  return { dimension, vocabularySize, decoderCentre, members, gates };
+}
+
+const NO_TOKENS = new Int32Array(0);
+
+function tokens(tensors: ReadonlyMap<string, SafeTensor>, name: string, count: number): Int32Array {
+  const data = tensors.get(name)?.data;
+  if (data instanceof Int32Array && data.length === count) return data;
+  throw new Error(`expected ${count} whole numbers ${name}, got ${data?.length ?? "none"}`);
 }
 
 /** A tensor as float32. @param shape null for any extent */
-function numbers(
+export function numbers(
   tensors: ReadonlyMap<string, SafeTensor>,
   name: string,
   shape: readonly (number | null)[],

@@ -1,14 +1,24 @@
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import type { ComputeGate } from "./compute-gate.ts";
+import type { EncoderRecipe } from "./models/manifest.ts";
 
 /** What a worker is to run. */
 export interface WorkerOptions {
-  /** The member's graph and sizes; null for a worker that only decodes. */
+  /** The member's graph and sizes; null for a worker that reads no sequences. */
   readonly member: { readonly body: string; readonly shape: ModelShape } | null;
-  /** Head graph, loaded when first asked. */
-  readonly head: string;
+  /** Head graph, loaded when first asked; null for a worker that decodes nothing. */
+  readonly head: string | null;
+  /** A sentence encoder's graph; null for a worker that encodes nothing. */
+  readonly encoder: WorkerEncoder | null;
   /** Threads that one operator may use. */
   readonly threads: number;
+}
+
+export interface WorkerEncoder {
+  readonly graph: string;
+  readonly width: number;
+  /** Names of the graph's inputs. */
+  readonly inputs: readonly string[];
 }
 
 /** What a worker is started with. */
@@ -34,6 +44,15 @@ export interface DecodeRequest {
   readonly rows: number;
 }
 
+/** Texts to their pooled states. */
+export interface EncodeRequest {
+  readonly kind: "encode";
+  /** Tokens of each text, with what the tokenizer puts around it. */
+  readonly texts: readonly Int32Array[];
+  readonly layers: readonly number[];
+  readonly pooling: EncoderRecipe["pooling"];
+}
+
 /** Frees a sequence's cache. Has no answer. */
 export interface ForgetRequest {
   readonly kind: "forget";
@@ -55,10 +74,18 @@ export interface DecodeResult {
   readonly logits: Float32Array<ArrayBuffer>;
 }
 
-export type Ask = { readonly id: number; readonly request: AppendRequest | DecodeRequest };
+export interface EncodeResult {
+  /** (n, d) of each layer, in the order asked. */
+  readonly pooled: readonly Float32Array<ArrayBuffer>[];
+}
+
+export type Request = AppendRequest | DecodeRequest | EncodeRequest;
+export type Result = AppendResult | DecodeResult | EncodeResult;
+
+export type Ask = { readonly id: number; readonly request: Request };
 export type ToWorker = Ask | ForgetRequest | CloseRequest;
 
 export type FromWorker =
   | { readonly kind: "ready" }
-  | { readonly kind: "result"; readonly id: number; readonly result: AppendResult | DecodeResult }
+  | { readonly kind: "result"; readonly id: number; readonly result: Result }
   | { readonly kind: "failure"; readonly id: number; readonly message: string };

@@ -38,7 +38,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
     tokens: Int32Array,
     rows: number,
     taps: readonly number[],
-    signal?: AbortSignal,
+    { signal, onProgress }: AppendOptions,
   ): Promise<HiddenStates> {
     const hidden = new Float32Array(rows * shape.width);
     const residuals = taps.map(() => new Float32Array(hidden.length));
@@ -46,6 +46,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
     for (let first = 0; first < tokens.length; first += TOKENS_PER_REQUEST) {
       throwIfAborted(id, signal);
       checkOpen("append");
+      if (first > 0) onProgress?.();
       const piece = tokens.slice(first, first + TOKENS_PER_REQUEST);
       const end = first + piece.length;
       const wanted = Math.min(piece.length, Math.max(0, end - skipped));
@@ -74,7 +75,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
       checkAppend(options, length, tokens, rows, taps);
       reading = true;
       try {
-        const result = await read(Int32Array.from(tokens), rows, taps, appendOptions.signal);
+        const result = await read(Int32Array.from(tokens), rows, taps, appendOptions);
         length += tokens.length;
         return result;
       } finally {

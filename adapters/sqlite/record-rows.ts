@@ -50,6 +50,8 @@ export function memberRow(member: MemberReport, position: number): Omit<MemberRo
     latencyMs: member.latencyMs,
     abstainedPositions: member.abstained?.positions ?? null,
     abstainedReason: member.abstained?.reason ?? null,
+    lostPosition: member.lost?.position ?? null,
+    lostReason: member.lost?.reason ?? null,
   };
 }
 
@@ -110,14 +112,17 @@ export function recordOf({ request, members, metrics, text }: StoredAnswer): Log
 }
 
 function memberReport(row: MemberRow): MemberReport {
-  const report = {
+  const { abstainedPositions, abstainedReason, lostPosition, lostReason } = row;
+  return {
     id: row.member,
     weight: row.weight,
     bitsPerByte: row.bitsPerByte,
     top1Agreement: row.top1Agreement,
     entropy: row.entropy,
     latencyMs: row.latencyMs,
+    ...(abstainedPositions !== null &&
+      abstainedReason !== null && { abstained: { positions: abstainedPositions, reason: abstainedReason } }),
+    ...(lostPosition !== null &&
+      lostReason !== null && { lost: { position: lostPosition, reason: lostReason } }),
   };
-  if (row.abstainedPositions === null || row.abstainedReason === null) return report;
-  return { ...report, abstained: { positions: row.abstainedPositions, reason: row.abstainedReason } };
 }

@@ -59,6 +59,9 @@ export const requestMembers = sqliteTable(
     latencyMs: real("latency_ms").notNull(),
     abstainedPositions: integer("abstained_positions"),
     abstainedReason: text("abstained_reason"),
+    /** Tokens of the answer before the member was lost; null where it was there to the end. */
+    lostPosition: integer("lost_position"),
+    lostReason: text("lost_reason"),
   },
   (table) => [primaryKey({ columns: [table.request, table.position] })],
 );

@@ -1,32 +1,33 @@
-import type { SharedSpace } from "./shared-space.ts";
+import { decoderRowCount, type SharedSpace } from "./shared-space.ts";
 
 /** A Bᵀ for A (n, d) and B (p, d), row-major → (n, p); `depth` is d. Whoever can do it fast does. */
 export type MatrixProduct = (a: Float32Array, b: Float32Array, depth: number) => Promise<Float32Array>;
 
-/** Tokens whose rows are made at once. */
-const BLOCK_TOKENS = 4096;
+/** Rows made at once. */
+const BLOCK_ROWS = 4096;
 
 /**
- * The decoder E (V, k), row-major: E[t] = Σ_m S_mᵀ U_m[t] − centre. Cost 2Vk Σd, all of it in `multiply`.
- * @param tables each member's decoder rows U_m (V, d_m), in the order of the space's members
- * @throws RangeError when a member's rows are missing or not as many as the vocabulary's tokens
+ * The decoder E (R, k), row-major: E[r] = Σ_m S_mᵀ U_m[r] − centre. Cost 2Rk Σd, all of it in `multiply`.
+ * @param tables each member's decoder rows U_m (R, d_m), in the order of the space's members
+ * @throws RangeError when a member's rows are missing or not as many as the others'
  */
 export async function decoderMatrix(
   space: SharedSpace,
   tables: readonly Float32Array[],
   multiply: MatrixProduct,
 ): Promise<Float32Array> {
-  const { dimension: k, vocabularySize, decoderCentre, members } = space;
+  const { dimension: k, decoderCentre, members } = space;
+  const count = decoderRowCount(space);
   const factors = members.map(({ id, width, factor }, m) => {
     const rows = (tables[m]?.length ?? 0) / width;
-    if (rows !== vocabularySize) {
-      throw new RangeError(`decoderMatrix: expected ${vocabularySize} rows of member ${id}, got ${rows}`);
+    if (rows !== count) {
+      throw new RangeError(`decoderMatrix: expected ${count} rows of member ${id}, got ${rows}`);
     }
     return transpose(factor, width, k);
   });
-  const matrix = new Float32Array(vocabularySize * k);
-  for (let first = 0; first < vocabularySize; first += BLOCK_TOKENS) {
-    const last = Math.min(vocabularySize, first + BLOCK_TOKENS);
+  const matrix = new Float32Array(count * k);
+  for (let first = 0; first < count; first += BLOCK_ROWS) {
+    const last = Math.min(count, first + BLOCK_ROWS);
     const block = matrix.subarray(first * k, last * k);
     for (let at = 0; at < block.length; at++) block[at] = -decoderCentre[at % k]!;
     for (const [m, { width }] of members.entries()) {

@@ -1,15 +1,15 @@
 import { createRandom } from "../linalg/random.ts";
 import type { Progress } from "../ports/progress.ts";
-import type { SharedSpace } from "./shared-space.ts";
+import { decoderRowCount, type SharedSpace } from "./shared-space.ts";
 
-/** One row to learn from: what a mix of members' states should decode to. */
+/** One example to learn from: what a mix of members' states should decode to. */
 export interface DistillationRow {
   /** Each member's centred final state h − μ (d_m); unread where its share is 0. */
   readonly states: readonly Float32Array[];
-  /** The members' shares in the row: the fused weights, or 1 for one member alone (m). */
+  /** The members' shares in it: 1 for one member alone (m). */
   readonly shares: readonly number[];
-  /** q(v) for some tokens; the rest is 0. */
-  readonly target: Iterable<readonly [token: number, weight: number]>;
+  /** q(r) for some of the decoder's rows; the rest is 0. */
+  readonly target: Iterable<readonly [row: number, weight: number]>;
 }
 
 /** A batch in the form the step takes, all row-major. */
@@ -19,7 +19,7 @@ export interface DistillationBatch {
   readonly states: readonly Float32Array[];
   /** A (B, m). */
   readonly shares: Float32Array;
-  /** q (B, V). */
+  /** q (B, R). */
   readonly target: Float32Array;
 }
 
@@ -27,8 +27,8 @@ export interface DistillationParameters {
   /** P_m and S_m, (d_m, k) each. */
   readonly projections: readonly Float32Array[];
   readonly factors: readonly Float32Array[];
-  /** β (m, V). */
-  readonly tokenBias: Float32Array;
+  /** β (m, R). */
+  readonly rowBias: Float32Array;
 }
 
 export interface DistillationGradient {
@@ -54,19 +54,19 @@ export interface DistilOptions {
   readonly progress: Progress;
 }
 
-/** Rows in a step: 25 MB of targets at V = 49,152. Of the same rows, twice as many steps of half as many gain more. */
+/** Rows in a step: 33 MB of targets at R = 65,536. Of the same rows, twice as many steps of half as many gain more. */
 const BATCH_ROWS = 128;
 
 const ADAM = { first: 0.9, second: 0.99, epsilon: 1e-12 } as const;
-/** Step sizes: of a matrix's column, as a share of its mean absolute entry; of a token's bias, in nats. */
+/** Step sizes: of a matrix's column, as a share of its mean absolute entry; of a row's bias, in nats. */
 const MATRIX_RATE = 0.004;
 const BIAS_RATE = 1e-3;
 
 /**
- * Refines a space by gradient descent on the mean over rows of −Σ_v q(v) ln p(v), p the softmax of the row's logits
- * E Σ a_m z_m + Σ a_m β_m over the whole vocabulary: P_m, S_m and β_m move, the mean states stay. Adam with linearly
+ * Refines a space by gradient descent on the mean over examples of −Σ_r q(r) ln p(r), p the softmax of the logits
+ * E Σ a_m z_m + Σ a_m β_m over all of the decoder's rows: P_m, S_m and β_m move, the mean states stay. Adam with linearly
  * decaying steps; a step's size follows each dimension's own scale, so that the metric of the space does not matter.
- * Hinton et al. 2015 for the loss. Cost a batch: that of `step`, some 6BVΣd operations.
+ * Hinton et al. 2015 for the loss. Cost a batch: that of `step`, some 6BRΣd operations.
  * @param means μ_m (d_m), what the rows' states are centred at
  */
 export async function distil(
@@ -76,17 +76,18 @@ export async function distil(
 ): Promise<SharedSpace> {
   const { step, count, epochs, seed, progress } = options;
   const batchRows = Math.min(BATCH_ROWS, count);
-  const { dimension: k, vocabularySize } = space;
+  const { dimension: k } = space;
+  const decoderRows = decoderRowCount(space);
   const parameters = {
     projections: space.members.map((member) => member.projection.slice()),
     factors: space.members.map((member) => member.factor.slice()),
-    tokenBias: concatenate(space.members.map((member) => member.tokenBias)),
+    rowBias: concatenate(space.members.map((member) => member.rowBias)),
   };
-  const arrays = [...parameters.projections, ...parameters.factors, parameters.tokenBias];
+  const arrays = [...parameters.projections, ...parameters.factors, parameters.rowBias];
   const optimisers = [
     ...parameters.projections.map((matrix) => createAdam(matrix, columnRates(matrix, k))),
     ...parameters.factors.map((matrix) => createAdam(matrix, columnRates(matrix, k))),
-    createAdam(parameters.tokenBias, Float32Array.of(BIAS_RATE)),
+    createAdam(parameters.rowBias, Float32Array.of(BIAS_RATE)),
   ];
   const random = createRandom(seed);
   const perEpoch = Math.max(1, Math.floor(count / batchRows));
@@ -98,7 +99,7 @@ export async function distil(
     for (let b = 0; b < perEpoch; b++) {
       const rows = order.slice(b * batchRows, (b + 1) * batchRows).map(options.row);
       const { gradient } = await step(parameters, makeBatch(rows, space));
-      const gradients = [...gradient.projections, ...gradient.factors, gradient.tokenBias];
+      const gradients = [...gradient.projections, ...gradient.factors, gradient.rowBias];
       done++;
       for (const [i, optimiser] of optimisers.entries()) {
         optimiser(arrays[i]!, gradients[i]!, 1 / rows.length, done, 1 - (done - 1) / total);
@@ -114,7 +115,7 @@ export async function distil(
         projection: parameters.projections[m]!,
         factor: parameters.factors[m]!,
         offset: projectedMean(parameters.projections[m]!, means[m]!, k),
-        tokenBias: parameters.tokenBias.slice(m * vocabularySize, (m + 1) * vocabularySize),
+        rowBias: parameters.rowBias.slice(m * decoderRows, (m + 1) * decoderRows),
       }),
     ),
   };
@@ -123,7 +124,8 @@ export async function distil(
 function makeBatch(rows: readonly DistillationRow[], space: SharedSpace): DistillationBatch {
   const members = space.members.length;
   const shares = new Float32Array(rows.length * members);
-  const target = new Float32Array(rows.length * space.vocabularySize);
+  const decoderRows = decoderRowCount(space);
+  const target = new Float32Array(rows.length * decoderRows);
   const states = space.members.map(({ width }) => new Float32Array(rows.length * width));
   for (const [r, row] of rows.entries()) {
     for (const [m, share] of row.shares.entries()) {
@@ -132,7 +134,7 @@ function makeBatch(rows: readonly DistillationRow[], space: SharedSpace): Distil
       const width = space.members[m]!.width;
       for (let j = 0; j < width; j++) states[m]![r * width + j] = share * row.states[m]![j]!;
     }
-    for (const [token, weight] of row.target) target[r * space.vocabularySize + token]! += weight;
+    for (const [at, weight] of row.target) target[r * decoderRows + at]! += weight;
   }
   return { rows: rows.length, states, shares, target };
 }

@@ -8,19 +8,19 @@ import { createMoments } from "../stats/moments.ts";
 /*
  * A shared space of m members in closed form.
  *
- * Member m reads a text into a final state h (d_m) and gives token t of the anchor's vocabulary the logit
+ * Member m reads a text into a final state h (d_m) and gives row t of the decoder, a token, the logit
  *   l_m(t) = U_m[t]·h + b_m[t].
- * With x = h − μ_m, token bias β_m = U_m μ_m + b_m and Ū_m = U_m − 1 ū_mᵀ, ū_m = Σ_t D_t U_m[t],
+ * With x = h − μ_m, row bias β_m = U_m μ_m + b_m and Ū_m = U_m − 1 ū_mᵀ, ū_m = Σ_t D_t U_m[t],
  *   l_m = Ū_m x + β_m + (ū_m·x) 1,
  * and a softmax does not see the last term, which is one number for all tokens.
  *
- * The stack M = [a_1 Ū_1 C_1^½ … a_m Ū_m C_m^½] (V, Σd) says how much each direction of each (whitened) state moves each
- * token's logit. Its best approximation of rank k, tokens weighted by D, is M ≈ M v vᵀ with v (Σd, k) the leading
+ * The stack M = [a_1 Ū_1 C_1^½ … a_m Ū_m C_m^½] (R, Σd) says how much each direction of each (whitened) state moves each
+ * row's logit. Its best approximation of rank k, rows weighted by D, is M ≈ M v vᵀ with v (Σd, k) the leading
  * eigenvectors of MᵀDM and λ (k) their eigenvalues. Cut into the members' rows v_m (d_m, k):
  *   decoder     E = Σ_m Ū_m S_m = M v λ^−½,   S_m = a_m C_m^½ v_m λ^−½        (d_m, k)
  *   projection  z_m = P_mᵀ (h_m − μ_m),       P_m = (1/a_m) C_m^−½ v_m λ^½    (d_m, k)
  *   E z_m ≈ Ū_m x, because M v v_mᵀ ≈ a_m Ū_m C_m^½.
- * EᵀDE = I: distances and angles between shared states are those between the logits they decode to, tokens weighted by D.
+ * EᵀDE = I: distances and angles between shared states are those between the logits they decode to, rows weighted by D.
  * At k = Σd, v vᵀ = I and the last line is an equality, whatever the scales a_m and the floor under C's eigenvalues: each
  * member's distribution survives exactly, and Σ w_m z_m with the bias Σ w_m β_m decodes to the log-linear pool Σ w_m l_m.
  * The scales only say whose logits the k dimensions should serve first.
@@ -30,10 +30,10 @@ import { createMoments } from "../stats/moments.ts";
 export interface JointMember {
   /** d_m. */
   readonly width: number;
-  /** Rows `first` to `first + count` of U_m, one for each token of the anchor's vocabulary, row-major (count, d_m). */
+  /** Rows `first` to `first + count` of U_m (R, d_m), row-major (count, d_m). */
   readonly rows: (first: number, count: number) => Float32Array;
-  /** b_m (V): added to the logits, for rows that only stand in for a token. Absent: 0. */
-  readonly rowBias?: Float32Array | undefined;
+  /** b_m (R): added to the logits, where some rows are not read. Absent: 0. */
+  readonly rowOffset?: Float32Array | undefined;
   /** μ_m (d_m) of the member's final states. */
   readonly mean: Float64Array;
   /** C_m (d_m, d_m) of the member's final states. */
@@ -66,8 +66,8 @@ export interface JointSvdMember {
   /** C_m^½ and C_m^−½ (d_m, d_m), with the floor. */
   readonly root: Matrix;
   readonly inverseRoot: Matrix;
-  /** β_m = U_m μ_m + b_m (V). */
-  readonly tokenBias: Float32Array;
+  /** β_m = U_m μ_m + b_m (R). */
+  readonly rowBias: Float32Array;
 }
 
 /** The linear maps of a shared space of dimension k. */
@@ -83,7 +83,7 @@ export interface SharedMaps {
 const BLOCK_ROWS = 512;
 
 /**
- * Weights of the anchor's tokens for the fit: D_t ∝ (n_t + ½)^¾, Σ D = 1, from how often each token came in the fit text.
+ * Weights of the decoder's rows for the fit: D_t ∝ (n_t + ½)^¾, Σ D = 1, from how often each token came in the fit text.
  * The ½ keeps tokens that never came in the fit; the ¾ keeps frequent ones from deciding it alone.
  */
 export function tokenWeights(counts: ArrayLike<number>): Float64Array {
@@ -94,8 +94,8 @@ export function tokenWeights(counts: ArrayLike<number>): Float64Array {
 
 /**
  * The weighted joint SVD of the members' decoder rows (the algebra stands at the top of this file).
- * `weights` D (V), Σ D > 0; each member's rows are read once, block by block, so that no (V, Σd) matrix is held.
- * Cost V(Σd)² for the Gram matrix, then about 9(Σd)³. At V = 49,152 and Σd = 1,216: some 20 s and 6 s.
+ * `weights` D (R), Σ D > 0; each member's rows are read once, block by block, so that no (R, Σd) matrix is held.
+ * Cost R(Σd)² for the Gram matrix, then about 9(Σd)³. At R = 49,152 and Σd = 1,216: some 20 s and 6 s.
  * @throws RangeError when a member's shapes do not fit its width, its scale is not positive, or a covariance is 0
  */
 export function jointSvd(
@@ -104,7 +104,7 @@ export function jointSvd(
   options: JointSvdOptions = {},
 ): JointSvd {
   for (const [m, member] of members.entries()) checkMember(member, m, weights.length);
-  const { scatter, meanRow, tokenBiases } = readRows(members, weights, options.progress ?? silentProgress);
+  const { scatter, meanRow, rowBiases } = readRows(members, weights, options.progress ?? silentProgress);
   const starts = firstColumn(members);
   const fitted = members.map((member, m): JointSvdMember => {
     const eigen = symmetricEigen(member.covariance);
@@ -115,7 +115,7 @@ export function jointSvd(
       meanRow: meanRow.slice(starts[m]!, starts[m]! + member.width),
       root: symmetricPower(eigen, 0.5, floor),
       inverseRoot: symmetricPower(eigen, -0.5, floor),
-      tokenBias: tokenBiases[m]!,
+      rowBias: rowBiases[m]!,
     };
   });
   const { values, vectors } = symmetricEigen(whitened(scatter, fitted, starts));
@@ -159,17 +159,15 @@ export function sharedMaps(svd: JointSvd, dimension: number): SharedMaps {
   return { dimension, decoderCentre, members };
 }
 
-function checkMember(member: JointMember, m: number, vocabularySize: number): void {
-  const { width, mean, covariance, rowBias, scale } = member;
+function checkMember(member: JointMember, m: number, rows: number): void {
+  const { width, mean, covariance, rowOffset, scale } = member;
   if (mean.length !== width || covariance.rows !== width || covariance.columns !== width) {
     throw new RangeError(
       `jointSvd: member ${m} of width ${width} has mean (${mean.length}) and covariance ${shape(covariance)}`,
     );
   }
-  if (rowBias !== undefined && rowBias.length !== vocabularySize) {
-    throw new RangeError(
-      `jointSvd: member ${m} has ${rowBias.length} row biases for ${vocabularySize} tokens`,
-    );
+  if (rowOffset !== undefined && rowOffset.length !== rows) {
+    throw new RangeError(`jointSvd: member ${m} has ${rowOffset.length} row offsets for ${rows} rows`);
   }
   if (!(scale > 0))
     throw new RangeError(`jointSvd: member ${m} needs a scale > 0, got ${scale}; leave it out instead`);
@@ -189,12 +187,12 @@ function readRows(
   members: readonly JointMember[],
   weights: Float64Array,
   progress: Progress,
-): { scatter: Matrix; meanRow: Float64Array; tokenBiases: Float32Array[] } {
+): { scatter: Matrix; meanRow: Float64Array; rowBiases: Float32Array[] } {
   const total = members.reduce((sum, { width }) => sum + width, 0);
   const moments = createMoments(total);
   const starts = firstColumn(members);
-  const tokenBiases = members.map(({ rowBias }) => rowBias?.slice() ?? new Float32Array(weights.length));
-  progress.stage("reading decoder rows", weights.length, "tokens");
+  const rowBiases = members.map(({ rowOffset }) => rowOffset?.slice() ?? new Float32Array(weights.length));
+  progress.stage("reading decoder rows", weights.length, "steps");
   for (let first = 0; first < weights.length; first += BLOCK_ROWS) {
     const count = Math.min(BLOCK_ROWS, weights.length - first);
     const stack = createMatrix(count, total);
@@ -206,14 +204,14 @@ function readRows(
         );
       }
       place(stack, starts[m]!, rows, member.width);
-      addProducts(tokenBiases[m]!, first, rows, member.mean);
+      addProducts(rowBiases[m]!, first, rows, member.mean);
     }
     moments.add(stack.data, weights.subarray(first, first + count));
     progress.update(first + count);
   }
   progress.finish();
   const { covariance, mean } = moments.result();
-  return { scatter: covariance, meanRow: mean, tokenBiases };
+  return { scatter: covariance, meanRow: mean, rowBiases };
 }
 
 /** Copies rows (count, width) into the columns of the stack from `start` on. */

@@ -1,42 +1,73 @@
-/** Weights of a mean of probabilities. */
+/** Weights of a mixture whose shares depend on what is known of each outcome. */
 export interface MixtureWeights {
-  /** w (m), >= 0, summing to 1. */
-  readonly weights: readonly number[];
-  /** Mean −ln Σ w_m p_m of the given outcomes, nats. */
+  /** θ (c, e), >= 0, each row summing to 1. */
+  readonly weights: readonly (readonly number[])[];
+  /** Mean −ln Σ_e π_e p_e of the given outcomes, nats. */
   readonly nll: number;
 }
 
-const MOST_STEPS = 2000;
-const TOLERANCE = 1e-8;
+const MOST_STEPS = 3000;
+/** A change of the mean loss this small, in nats, is the end. */
+const TOLERANCE = 1e-12;
+/** A share this small is none. */
+const LEAST_SHARE = 1e-3;
 
 /**
- * Weights of p = Σ w_m p_m that make the given outcomes most likely: min_w mean_i −ln Σ_m w_m p_m(i) on the simplex, a
- * convex problem, by expectation–maximisation from w = 1/m: w_m ← mean_i w_m p_m(i) / Σ_n w_n p_n(i). Cost nm a step.
- * Dempster, Laird & Rubin 1977.
- * @param probabilities (n, m): what each member gave the outcome that came
- * @throws RangeError when there is no outcome, or none of the members gives one of them a chance
+ * Shares of p = Σ_e π_e p_e, π_e = Σ_c φ_c θ_ce, that make the given outcomes most likely: min_θ mean_i −ln Σ_ce φ_ic θ_ce
+ * p_ie with each row of θ on the simplex, a convex problem, by expectation–maximisation from equal shares:
+ * θ_ce ← Σ_i r_ice / Σ_ie r_ice, r_ice = φ_ic θ_ce p_ie / Σ φ_ic θ_ce p_ie. Shares under 0.001 are then left out.
+ * Cost nce a step. Dempster, Laird & Rubin 1977.
+ * @param probabilities (n, e): what each part of the mixture gave the outcome that came
+ * @param features φ (n, c), >= 0, each row summing to 1; one constant if absent
+ * @throws RangeError when there is no outcome, or one that no part gives a chance
  */
-export function fitMixtureWeights(probabilities: readonly (readonly number[])[]): MixtureWeights {
-  const count = probabilities[0]?.length ?? 0;
-  let weights = Array.from({ length: count }, () => 1 / count);
-  if (count === 0 || probabilities.some((row) => !(mixed(weights, row) > 0))) {
+export function fitMixtureWeights(
+  probabilities: readonly (readonly number[])[],
+  features: readonly (readonly number[])[] = probabilities.map(() => [1]),
+): MixtureWeights {
+  const experts = probabilities[0]?.length ?? 0;
+  const corners = features[0]?.length ?? 0;
+  if (experts === 0 || !probabilities.every((row) => row.some((p) => p > 0))) {
     throw new RangeError("fitMixtureWeights: expected outcomes that some member gives a probability above 0");
   }
+  let weights = Array.from({ length: corners }, () => Array.from({ length: experts }, () => 1 / experts));
+  let nll = Infinity;
   for (let step = 0; step < MOST_STEPS; step++) {
-    const next = Array.from({ length: count }, () => 0);
-    for (const row of probabilities) {
-      const total = mixed(weights, row) * probabilities.length;
-      for (let m = 0; m < count; m++) next[m] = next[m]! + (weights[m]! * row[m]!) / total;
-    }
-    const change = Math.max(...next.map((weight, m) => Math.abs(weight - weights[m]!)));
-    weights = next;
-    if (change < TOLERANCE) break;
+    const next = expectation(weights, probabilities, features);
+    const before = nll;
+    nll = next.nll;
+    if (before - nll < TOLERANCE) break;
+    weights = next.counts.map((row, c) => asShares(row) ?? weights[c] ?? row);
   }
-  const nll =
-    probabilities.reduce((sum, row) => sum - Math.log(mixed(weights, row)), 0) / probabilities.length;
-  return { weights, nll };
+  weights = weights.map((row) => asShares(row.map((share) => (share < LEAST_SHARE ? 0 : share))) ?? row);
+  return { weights, nll: expectation(weights, probabilities, features).nll };
 }
 
-function mixed(weights: readonly number[], row: readonly number[]): number {
-  return row.reduce((sum, p, m) => sum + weights[m]! * p, 0);
+/** Responsibilities summed over the outcomes, Σ_i r_ice (c, e), and the mean loss at these weights. */
+function expectation(
+  weights: readonly (readonly number[])[],
+  probabilities: readonly (readonly number[])[],
+  features: readonly (readonly number[])[],
+): { counts: number[][]; nll: number } {
+  const counts = weights.map((row) => row.map(() => 0));
+  let nll = 0;
+  for (const [i, row] of probabilities.entries()) {
+    const phi = features[i] ?? [];
+    let total = 0;
+    for (const [c, shares] of weights.entries()) {
+      for (let e = 0; e < shares.length; e++) total += phi[c]! * shares[e]! * row[e]!;
+    }
+    nll -= Math.log(total);
+    if (total === 0) continue;
+    for (const [c, shares] of weights.entries()) {
+      for (let e = 0; e < shares.length; e++) counts[c]![e]! += (phi[c]! * shares[e]! * row[e]!) / total;
+    }
+  }
+  return { counts, nll: nll / probabilities.length };
+}
+
+/** Null where all are 0: a corner that no outcome is near. */
+function asShares(counts: readonly number[]): number[] | null {
+  const sum = counts.reduce((a, b) => a + b, 0);
+  return sum > 0 ? counts.map((count) => count / sum) : null;
 }

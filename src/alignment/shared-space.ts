@@ -1,6 +1,6 @@
 import type { Matrix } from "../linalg/matrix.ts";
 import { multiply } from "../linalg/product.ts";
-import { constantGate } from "./gate.ts";
+import { poolGate, type Gate } from "./gate.ts";
 import type { JointSvd, SharedMaps } from "./joint-svd.ts";
 
 /** Rows whose double-precision sums stay in the cache while P streams past them. */
@@ -17,22 +17,41 @@ export interface SharedMember {
   readonly offset: Float32Array;
   /** S (d, k), row-major: what the member's decoder rows are multiplied with. */
   readonly factor: Float32Array;
-  /** β (V): logits of the anchor's tokens at the member's mean state. */
-  readonly tokenBias: Float32Array;
-  /** w: this member's share in the fused state when all members answer, in the mean over the text it was chosen on. */
+  /** β (R): logits of the decoder's rows at the member's mean state; `UNREAD` where a row says nothing of the member. */
+  readonly rowBias: Float32Array;
+  /** w: the exponent of its distribution in the log-linear pool, and its factor in the fused state. */
   readonly weight: number;
-  /** Its share at one position, by kind of text: see gate.ts. */
-  readonly gates: Gates;
+  /** How its tokens and the anchor's are related; the anchor's is empty. */
+  readonly own: OwnTokens;
+}
+
+/** A logit so low that the row has no probability. Finite, because 0 · ∞ is no number. */
+export const UNREAD = -10_000;
+
+/**
+ * A follower's tokens beside the anchor's. The anchor writes " unfortunately" as " unf" and more; the follower has one token
+ * for it. All that the follower expects after " unf" is the sum over its tokens that begin so, so the most used of those
+ * that the anchor spells with several have rows of their own in the decoder. On the other side, the anchor may have a
+ * token that the follower spells with several, and none of these begins with its text: then the first says how likely
+ * it is together with everything else that begins like it.
+ */
+export interface OwnTokens {
+  /** Ids in the follower's vocabulary (x), by `begins`. */
+  readonly ids: Int32Array;
+  /** The anchor's token with which each one's text begins (x), ascending. */
+  readonly begins: Int32Array;
+  /** The decoder's row for the first of them; the others follow. */
+  readonly firstRow: number;
+  /** For each of the anchor's tokens the one whose row speaks for it too; −1 where it has its own, or nothing is known (V). */
+  readonly hosts: Int32Array;
 }
 
 export type TextKind = "text" | "chat";
 
-/** θ (4) of a member, fitted apart for plain text and for answers in a chat. */
-export type Gates = Readonly<Record<TextKind, readonly number[]>>;
-
 /**
  * A fitted shared space. Member m's state h gives z_m = P_mᵀh + offset_m; the fused state is z = Σ w_m z_m; its logits over
- * the anchor's tokens are E z + Σ w_m β_m, where E[t] = Σ_m S_mᵀ U_m[t] − decoderCentre. A member that abstains has w = 0.
+ * the decoder's rows are E z + Σ w_m β_m, where E[r] = Σ_m S_mᵀ U_m[r] − decoderCentre. A member that abstains has w = 0.
+ * The first V rows are the anchor's tokens, then come each follower's own (see `OwnTokens`).
  */
 export interface SharedSpace {
   /** k. */
@@ -42,22 +61,38 @@ export interface SharedSpace {
   /** (k). It shifts all logits of a position alike; kept so that E is small in every direction. */
   readonly decoderCentre: Float32Array;
   readonly members: readonly SharedMember[];
+  /** Whose word counts at a position, fitted apart for plain text and for answers in a chat: see gate.ts. */
+  readonly gates: Readonly<Record<TextKind, Gate>>;
 }
 
-/** The shared space of fitted maps. `ids` and `weights` in the order of the fit's members. @throws RangeError when their numbers differ */
+/** R: how many rows the decoder has. */
+export function decoderRowCount({
+  vocabularySize,
+  members,
+}: Pick<SharedSpace, "vocabularySize" | "members">): number {
+  return members.reduce((sum, { own }) => sum + own.ids.length, vocabularySize);
+}
+
+/** The shared space of fitted maps, everything left to the pool. `ids`, `weights` and `weights` in the order of the fit's members. @throws RangeError when their numbers differ */
 export function createSharedSpace(
   svd: JointSvd,
   maps: SharedMaps,
   ids: readonly string[],
   weights: readonly number[],
+  owns: readonly OwnTokens[],
 ): SharedSpace {
   const count = svd.members.length;
-  if (maps.members.length !== count || ids.length !== count || weights.length !== count) {
+  if (
+    maps.members.length !== count ||
+    ids.length !== count ||
+    weights.length !== count ||
+    owns.length !== count
+  ) {
     throw new RangeError(
-      `createSharedSpace: ${count} members, but ${maps.members.length} maps, ${ids.length} ids, ${weights.length} weights`,
+      `createSharedSpace: ${count} members, but ${maps.members.length} maps, ${ids.length} ids, ${weights.length} weights, ${owns.length} own tokens`,
     );
   }
-  const members = svd.members.map(({ mean, tokenBias }, m): SharedMember => {
+  const members = svd.members.map(({ mean, rowBias }, m): SharedMember => {
     const { projection, factor } = maps.members[m]!;
     return {
       id: ids[m]!,
@@ -65,16 +100,18 @@ export function createSharedSpace(
       projection: Float32Array.from(projection.data),
       offset: Float32Array.from(multiply(asRow(mean), projection).data, (x) => -x),
       factor: Float32Array.from(factor.data),
-      tokenBias,
+      rowBias,
       weight: weights[m]!,
-      gates: { text: constantGate(weights[m]!), chat: constantGate(weights[m]!) },
+      own: owns[m]!,
     };
   });
+  const gate = poolGate(count);
   return {
     dimension: maps.dimension,
-    vocabularySize: svd.members[0]!.tokenBias.length,
+    vocabularySize: owns[0]!.hosts.length,
     decoderCentre: Float32Array.from(maps.decoderCentre),
     members,
+    gates: { text: gate, chat: gate },
   };
 }
 
@@ -101,15 +138,6 @@ export function project(space: SharedSpace, member: number, hidden: Float32Array
  */
 export function fuse(weights: readonly number[], states: readonly Float32Array[]): Float32Array {
   return weightedSum("fuse", weights, states);
-}
-
-/** Σ w_m β_m (V): what to add to the decoded logits of a state fused with these weights. @throws RangeError as `fuse` */
-export function fusedTokenBias(space: SharedSpace, weights: readonly number[]): Float32Array {
-  return weightedSum(
-    "fusedTokenBias",
-    weights,
-    space.members.map(({ tokenBias }) => tokenBias),
-  );
 }
 
 /** sums += hidden P for the rows from `first` to before `end`. Each four rows of P are read once for all of these. */

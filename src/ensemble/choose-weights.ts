@@ -1,25 +1,33 @@
 import type { MatrixProduct } from "../alignment/decoder-matrix.ts";
-import { constantGate, GATE_CORNERS, gateFeatures } from "../alignment/gate.ts";
-import { fitPoolWeights, type PoolPosition } from "../alignment/pool-weights.ts";
-import { project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
+import { gateFeatures, poolGate, type Gate } from "../alignment/gate.ts";
+import { fitMixtureWeights } from "../alignment/mixture-weights.ts";
+import { fitPoolWeights } from "../alignment/pool-weights.ts";
+import {
+  decoderRowCount,
+  fuse,
+  project,
+  type SharedSpace,
+  type TextKind,
+} from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import { jensenShannon, logSumExp } from "../stats/distributions.ts";
-import type { AnchorRows } from "./anchor-rows.ts";
+import { jensenShannon } from "../stats/distributions.ts";
 import type { CorpusDocument } from "./corpus.ts";
-import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
-import { partialBias } from "./partial-bias.ts";
+import {
+  createFollowerVoice,
+  normaliseAnchor,
+  normaliseFollower,
+  specialMass,
+} from "./follower-distribution.ts";
 import { createStateReading, type FollowedState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
-import { speakAsFollower } from "./predictor.ts";
 import type { TokenContinuations } from "./unfinished-token.ts";
 
 export interface ChooseOptions {
-  /** A space whose weights are open, and its members' biases for partial rows. */
+  /** A space whose weights and gates are open. */
   readonly space: SharedSpace;
-  readonly tables: readonly AnchorRows[];
-  /** E (V, k). */
+  /** E (R, k). */
   readonly decoder: Float32Array;
   /** Of documents that the maps have not seen. */
   readonly positions: readonly ChosenPosition[];
@@ -41,81 +49,116 @@ export interface ReadOptions {
   readonly progress: Progress;
 }
 
-/** Logits of that many positions are held for every member: 240 MB each at V = 49,152. */
-const MOST_POSITIONS = 1200;
+/** Logits of that many positions are held for every member at once: 240 MB each at V = 49,152. */
+const POOL_POSITIONS = 1200;
+/** The most positions that a gate is fitted on. */
+const MOST_POSITIONS = 4000;
+/** Positions decoded at once. */
+const AT_ONCE = 64;
 
-/** The space with each member's bias for partial rows, and the weights and gates of the pool that make the tokens most likely. */
+/** The space with the weights of the pool that make the tokens most likely, and with the gates that do, given these. */
 export async function chooseWeights(options: ChooseOptions): Promise<SharedSpace> {
-  const { space, tables, positions, special, progress } = options;
-  progress.stage("choosing the weights", space.members.length, "steps");
-  const tokens = positions.map((position) => position.token);
-  const logits: Float32Array[][] = [];
-  const tokenBiases: Float32Array[] = [];
-  for (const [m, member] of space.members.entries()) {
-    const states = positions.map((position) => position.states[m]?.state ?? new Float32Array(member.width));
-    const rows = await decodeStates(options, m, states);
-    const bias = biasOfPartialRows(rows, tokens, tables[m]?.partial ?? new Uint8Array(0));
-    tokenBiases.push(member.tokenBias.map((value, token) => value + (tables[m]?.partial[token] ? bias : 0)));
-    for (const row of rows) {
-      for (const [token, partial] of tables[m]?.partial.entries() ?? []) if (partial) row[token]! += bias;
-    }
-    logits.push(rows);
-    progress.update(m + 1);
+  const { space, positions, special, progress } = options;
+  progress.stage("choosing the weights", positions.length, "steps");
+  const pooled = new Set(spread(positions, POOL_POSITIONS));
+  const held: { token: number; kind: TextKind; logits: readonly Float32Array[] }[] = [];
+  for await (const spoken of speak(options, [...pooled])) {
+    held.push(spoken);
+    progress.update(held.length);
   }
-  for (const [i, { states }] of positions.entries()) {
-    const rows = logits.map((own) => own[i] ?? new Float32Array(0));
-    const [anchor, ...followers] = rows;
-    if (anchor === undefined) continue;
-    const ends = normaliseAnchor(anchor, special);
-    for (const [f, row] of followers.entries()) {
-      const unfinished = states[f + 1]?.unfinished;
-      const continuation = unfinished ? await options.continuations[f + 1]?.after(unfinished) : null;
-      speakAsFollower(row, continuation ?? null, special, ends);
-    }
-  }
-  const pooled = tokens.map((token, i): PoolPosition => {
-    const rows = logits.map((own) => own[i] ?? new Float32Array(0));
-    return {
-      token,
-      logits: rows,
-      features: rows.length > 1 ? gateFeatures(jensenShannon(rows)) : constantGate(1 / GATE_CORNERS),
-    };
+  const { weights } = await fitPoolWeights(space.members.length, () => held);
+  const see = ({ token, kind, logits }: (typeof held)[number]): SeenPosition => ({
+    kind,
+    ...experts(logits, weights, token, special),
   });
-  const constant = await fitPoolWeights(space.members.length, () =>
-    pooled.map(({ token, logits: rows }) => ({ token, logits: rows })),
-  );
-  const gates = {
-    text: await fitGates(pooled, kindIs(positions, "text"), constant.weights),
-    chat: await fitGates(pooled, kindIs(positions, "chat"), constant.weights),
-  };
+  const seen = held.map(see);
+  const others = positions.filter((position) => !pooled.has(position));
+  for await (const spoken of speak(options, others)) {
+    seen.push(see(spoken));
+    progress.update(seen.length);
+  }
+  const gateOf = (kind: TextKind): Gate =>
+    fitGate(
+      space.members.length,
+      seen.filter((position) => position.kind === kind),
+    );
   progress.finish();
-  const chosen = space.members.map((member, m) =>
-    Object.assign({}, member, {
-      weight: constant.weights[m] ?? 0,
-      gates: { text: gates.text[m] ?? [], chat: gates.chat[m] ?? [] },
-      tokenBias: tokenBiases[m] ?? member.tokenBias,
-    }),
-  );
-  return { ...space, members: chosen };
+  const members = space.members.map((member, m) => Object.assign({}, member, { weight: weights[m] ?? 0 }));
+  return { ...space, members, gates: { text: gateOf("text"), chat: gateOf("chat") } };
 }
 
-function kindIs(positions: readonly ChosenPosition[], kind: TextKind): (i: number) => boolean {
-  return (i) => positions[i]?.kind === kind;
+/** What a gate is fitted on. */
+interface SeenPosition {
+  readonly kind: TextKind;
+  readonly features: readonly number[];
+  /** What each member and the pool gave the token that came (m + 1). */
+  readonly probabilities: readonly number[];
+}
+
+function experts(
+  rows: readonly Float32Array[],
+  weights: readonly number[],
+  token: number,
+  special: readonly number[],
+): Omit<SeenPosition, "kind"> {
+  const pool = fuse(weights, rows);
+  const [anchor] = rows;
+  if (anchor) normaliseFollower(pool, special, specialMass(anchor, special));
+  return {
+    features: rows.length > 1 ? gateFeatures(jensenShannon(rows)) : [],
+    probabilities: [...rows, pool].map((row) => Math.exp(row[token] ?? -Infinity)),
+  };
 }
 
 /** Fewer would fit chance. */
 const FEWEST_POSITIONS = 150;
 
-/** Each member's gate (m, 4) by the positions of one kind of text; the constant weights where there are too few. */
-async function fitGates(
-  positions: readonly PoolPosition[],
-  belongs: (i: number) => boolean,
-  constant: readonly number[],
-): Promise<readonly (readonly number[])[]> {
-  const own = positions.filter((_, i) => belongs(i));
-  if (own.length < FEWEST_POSITIONS) return constant.map(constantGate);
-  const { weights } = await fitPoolWeights(constant.length, () => own, GATE_CORNERS);
-  return constant.map((_, m) => weights.slice(m * GATE_CORNERS, (m + 1) * GATE_CORNERS));
+/** Left to the pool where there are too few positions, or nobody to weigh it against. */
+function fitGate(members: number, positions: readonly SeenPosition[]): Gate {
+  if (members < 2 || positions.length < FEWEST_POSITIONS) return poolGate(members);
+  return fitMixtureWeights(
+    positions.map(({ probabilities }) => probabilities),
+    positions.map(({ features }) => features),
+  ).weights;
+}
+
+/** Each position with every member's log-probabilities over the anchor's tokens (m arrays of V). */
+async function* speak(
+  options: ChooseOptions,
+  positions: readonly ChosenPosition[],
+): AsyncGenerator<{ token: number; kind: TextKind; logits: readonly Float32Array[] }> {
+  for (let first = 0; first < positions.length; first += AT_ONCE) {
+    const some = positions.slice(first, first + AT_ONCE);
+    const rows = await speakAll(options, some);
+    for (const [i, { token, kind }] of some.entries()) yield { token, kind, logits: rows[i] ?? [] };
+  }
+}
+
+/** Every member's log-probabilities over the anchor's tokens at some positions (n, m). */
+async function speakAll(
+  options: ChooseOptions,
+  positions: readonly ChosenPosition[],
+): Promise<Float32Array[][]> {
+  const { space, continuations, special } = options;
+  const decoded: Float32Array[][] = [];
+  for (const [m, { width }] of space.members.entries()) {
+    const states = positions.map((position) => position.states[m]?.state ?? new Float32Array(width));
+    decoded.push(await decodeStates(options, m, states));
+  }
+  const voices = space.members.map(({ own }) => createFollowerVoice(own, special));
+  return Promise.all(
+    positions.map(async ({ states }, i) => {
+      const [own, ...others] = decoded.map((rows) => rows[i] ?? new Float32Array(0));
+      const anchor = (own ?? new Float32Array(0)).subarray(0, space.vocabularySize);
+      const ends = normaliseAnchor(anchor, special);
+      const followers = others.map(async (row, f) => {
+        const unfinished = states[f + 1]?.unfinished;
+        const continuation = unfinished ? await continuations[f + 1]?.after(unfinished) : null;
+        return voices[f + 1]?.(row, anchor, ends, continuation ?? null) ?? row;
+      });
+      return [anchor, ...(await Promise.all(followers))];
+    }),
+  );
 }
 
 export interface ChosenPosition {
@@ -157,7 +200,7 @@ export function spread(positions: readonly ChosenPosition[], most: number): Chos
   ).filter((position) => position !== undefined);
 }
 
-/** E z + β of one member's states, one row a position (V). */
+/** E z + β of one member's states, one row a position (R). */
 async function decodeStates(
   { space, decoder, multiply }: ChooseOptions,
   m: number,
@@ -167,34 +210,8 @@ async function decodeStates(
   const stacked = new Float32Array(states.length * width);
   for (const [i, state] of states.entries()) stacked.set(state, i * width);
   const logits = await multiply(project(space, m, stacked), decoder, space.dimension);
-  const rows = rowsOf(logits, states.length, space.vocabularySize);
-  const bias = space.members[m]?.tokenBias ?? new Float32Array(0);
-  for (const row of rows) for (let v = 0; v < row.length; v++) row[v]! += bias[v]!;
+  const rows = rowsOf(logits, states.length, decoderRowCount(space));
+  const bias = space.members[m]?.rowBias ?? new Float32Array(0);
+  for (const row of rows) for (let r = 0; r < row.length; r++) row[r]! += bias[r]!;
   return rows;
-}
-
-/** What to add to the logits of tokens whose rows are partial, see `partialBias`. Rows (n arrays of V logits). */
-export function biasOfPartialRows(
-  rows: readonly Float32Array[],
-  tokens: readonly number[],
-  partial: Uint8Array,
-): number {
-  if (!partial.includes(1)) return 0;
-  const masked = (row: Float32Array, keep: number): Float32Array =>
-    row.map((logit, token) => (partial[token] === keep ? logit : -Infinity));
-  const logOdds = rows.map((row) => logSumExp(masked(row, 1)) - logSumExp(masked(row, 0)));
-  return partialBias(logOdds, tokens.filter((token) => partial[token] === 1).length);
-}
-
-/** The members' logits at one position, `logits[m][position]`, to log-probabilities, in place. */
-export function normalisePosition(
-  logits: readonly Float32Array[][],
-  position: number,
-  special: readonly number[],
-): SpecialMass {
-  const [anchor, ...followers] = logits.map((rows) => rows[position]);
-  if (anchor === undefined) throw new Error("the anchor has no logits here");
-  const ends = normaliseAnchor(anchor, special);
-  for (const row of followers) if (row) normaliseFollower(row, special, ends);
-  return ends;
 }

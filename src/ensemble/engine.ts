@@ -1,7 +1,7 @@
 import { createRandom } from "../linalg/random.ts";
 import type { AgreementLog } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
+import type { AnswerEvent, AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { generateAnswer } from "./answer.ts";
@@ -22,14 +22,17 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** The members without which nothing is fused; 1 to m. Default 1. */
+  readonly quorum?: number | undefined;
 }
 
 /**
  * Answers as the ensemble or as any one member, and logs every finished answer before its end is told. The ensemble
- * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`.
+ * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`. Where members are lost
+ * it goes on with the others; a member that answers alone cannot be replaced once its answer has begun.
  */
-export function createEngine({ ensemble, log, clock, keepText }: EngineOptions): Engine {
-  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock)]]);
+export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: EngineOptions): Engine {
+  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
   for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
   const created = Math.floor(clock.now() / 1000);
 
@@ -51,56 +54,71 @@ export function createEngine({ ensemble, log, clock, keepText }: EngineOptions):
     async *answer(question) {
       const named = answerers.get(question.model);
       if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
-      const start = clock.monotonic();
-      const createdAt = clock.now();
-      const answerer = (question.model === ENSEMBLE_ID && loneAnswerer(question)) || named;
-      checkBias(question, answerer.vocabulary);
-      const reading = answerer.open(question.prompt);
+      const lone = question.model === ENSEMBLE_ID ? loneAnswerer(question) : null;
+      if (lone === null) return yield* answerAs(named, question);
+      let begun = false;
       try {
-        const { context, scored } = reading.prompt;
-        const promptTokens = context.length + scored.length;
-        const tally = createTally(answerer.members);
-        const generating = generateAnswer({
-          question,
-          reading,
-          tokenizer: answerer.vocabulary.tokenizer,
-          stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
-          maxTokens: roomFor(question, promptTokens, answerer),
-          tally,
-          random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
-            .next,
-        });
-        let firstTokenMs: number | null = null;
-        let step = await generating.next();
-        for (; !step.done; step = await generating.next()) {
-          if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
-          yield step.value;
+        for await (const event of answerAs(lone, question)) {
+          begun = true;
+          yield event;
         }
-        const { finishReason, completionTokens, text } = step.value;
-        const report: AnswerReport = {
-          ...tally.report(question.requestId, reading.latenciesMs),
-          answeredBy: answerer.id,
-          ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
-        };
-        await log.append({
-          requestId: question.requestId,
-          createdAt,
-          endpoint: question.endpoint,
-          model: question.model,
-          promptTokens,
-          completionTokens,
-          finishReason,
-          latencyMs: clock.monotonic() - start,
-          firstTokenMs,
-          report,
-          text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
-        });
-        yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
-      } finally {
-        reading.close();
+      } catch (error) {
+        // Nothing is out yet, so the members that are left can still answer; the text of one vocabulary has no end in another.
+        if (begun || !(error instanceof GatewayError && error.code === "members_lost")) throw error;
+        yield* answerAs(named, question);
       }
     },
   };
+
+  async function* answerAs(answerer: Answerer, question: Question): AsyncGenerator<AnswerEvent> {
+    const start = clock.monotonic();
+    const createdAt = clock.now();
+    checkBias(question, answerer.vocabulary);
+    const reading = answerer.open(question.prompt);
+    try {
+      const { context, scored } = reading.prompt;
+      const promptTokens = context.length + scored.length;
+      const tally = createTally(answerer.members);
+      const generating = generateAnswer({
+        question,
+        reading,
+        tokenizer: answerer.vocabulary.tokenizer,
+        stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
+        maxTokens: roomFor(question, promptTokens, answerer),
+        tally,
+        random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
+          .next,
+      });
+      let firstTokenMs: number | null = null;
+      let step = await generating.next();
+      for (; !step.done; step = await generating.next()) {
+        if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
+        yield step.value;
+      }
+      const { finishReason, completionTokens, text } = step.value;
+      const report: AnswerReport = {
+        ...tally.report(question.requestId, reading.latenciesMs, reading.losses),
+        answeredBy: answerer.id,
+        ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
+      };
+      await log.append({
+        requestId: question.requestId,
+        createdAt,
+        endpoint: question.endpoint,
+        model: question.model,
+        promptTokens,
+        completionTokens,
+        finishReason,
+        latencyMs: clock.monotonic() - start,
+        firstTokenMs,
+        report,
+        text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
+      });
+      yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
+    } finally {
+      reading.close();
+    }
+  }
 }
 
 interface Answerer {
@@ -115,11 +133,11 @@ interface Answerer {
   readonly chatStops: readonly string[];
 }
 
-function ensembleAnswerer(ensemble: Ensemble, clock: Clock): Answerer {
+function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
   const { members, space } = ensemble;
   return {
     id: ENSEMBLE_ID,
-    open: (prompt) => createFusedReading(ensemble, prompt, clock),
+    open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
     contextLength: Math.min(...members.map((member) => member.info.contextLength)),

@@ -5,14 +5,14 @@ import type { Clock } from "../ports/clock.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
 import { logSumExp } from "../stats/distributions.ts";
-import { biasOfPartialRows, normalisePosition, readPositions } from "./choose-weights.ts";
+import { readPositions } from "./choose-weights.ts";
 import type { CorpusDocument, Passage } from "./corpus.ts";
 import { normaliseAnchor, normaliseFollower } from "./follower-distribution.ts";
-import { mapToAnchor } from "./member-marginals.ts";
+import { partialBias } from "./partial-bias.ts";
 import { weightsOfPresent } from "./predictor.ts";
 import { createStateReading, type MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
-import { mapVocabulary } from "./vocabulary-map.ts";
+import { allTokens, mapToAnchor, mapVocabulary } from "./vocabulary-map.ts";
 
 /*
  * What fusing costs and brings without a shared space: both ways of fusing, with the members' own heads over the anchor's
@@ -61,6 +61,8 @@ interface ExactPosition {
   readonly probabilities: readonly (number | null)[];
 }
 
+/** Their own heads are slow, and their logits are held: 240 MB each at V = 49,152. */
+const MOST_POSITIONS = 1200;
 /** Positions decoded at once: a row of a large vocabulary is 1 MB. */
 const DECODED_AT_ONCE = 8;
 
@@ -76,7 +78,7 @@ export async function chooseExactWeights(
 ): Promise<ExactWeights> {
   const { members, progress } = options;
   const links = linkVocabularies(members);
-  const sampled = await readPositions(options);
+  const sampled = await readPositions({ ...options, most: MOST_POSITIONS });
   progress.stage("choosing the baselines' weights", sampled.length, "steps");
   const positions: ExactPosition[] = [];
   for (let first = 0; first < sampled.length; first += DECODED_AT_ONCE) {
@@ -88,9 +90,9 @@ export async function chooseExactWeights(
   }
   const tokens = positions.map(({ token }) => token);
   const logits = members.map((_, m) => positions.flatMap((position) => position.logits[m] ?? []));
-  const partialBias = links.map(({ partial }, m) => biasOfPartialRows(logits[m] ?? [], tokens, partial));
+  const biases = links.map(({ partial }, m) => biasOfPartialRows(logits[m] ?? [], tokens, partial));
   for (const [m, rows] of logits.entries()) {
-    for (const row of rows) addPartialBias(row, links[m], partialBias[m]);
+    for (const row of rows) addPartialBias(row, links[m], biases[m]);
   }
   const special = [...members[0].tokenizer.specialTokens];
   for (let i = 0; i < positions.length; i++) normalisePosition(logits, i, special);
@@ -99,7 +101,32 @@ export async function chooseExactWeights(
   );
   const mean = fitMixtureWeights(positions.map(({ probabilities }) => probabilities.map((p) => p ?? 0)));
   progress.finish();
-  return { pool: pool.weights, mean: mean.weights, partialBias };
+  return { pool: pool.weights, mean: mean.weights[0] ?? [], partialBias: biases };
+}
+
+/** What to add to the logits of tokens whose rows are partial, see `partialBias`. Rows (n arrays of V logits). */
+function biasOfPartialRows(
+  rows: readonly Float32Array[],
+  tokens: readonly number[],
+  partial: Uint8Array,
+): number {
+  if (!partial.includes(1)) return 0;
+  const masked = (row: Float32Array, keep: number): Float32Array =>
+    row.map((logit, token) => (partial[token] === keep ? logit : -Infinity));
+  const logOdds = rows.map((row) => logSumExp(masked(row, 1)) - logSumExp(masked(row, 0)));
+  return partialBias(logOdds, tokens.filter((token) => partial[token] === 1).length);
+}
+
+/** The members' logits at one position, `logits[m][position]`, to log-probabilities, in place. */
+function normalisePosition(
+  logits: readonly Float32Array[][],
+  position: number,
+  special: readonly number[],
+): void {
+  const [anchor, ...followers] = logits.map((rows) => rows[position]);
+  if (anchor === undefined) throw new Error("the anchor has no logits here");
+  const ends = normaliseAnchor(anchor, special);
+  for (const row of followers) if (row) normaliseFollower(row, special, ends);
 }
 
 export function createExactBaselines(
@@ -131,17 +158,17 @@ export function createExactBaselines(
 function poolOf(
   { logits, token }: ExactPosition,
   links: readonly VocabularyLink[],
-  { pool, partialBias }: ExactWeights,
+  weights: ExactWeights,
   special: readonly number[],
 ): number {
-  logits.forEach((row, m) => row && addPartialBias(row, links[m], partialBias[m]));
+  logits.forEach((row, m) => row && addPartialBias(row, links[m], weights.partialBias[m]));
   const [anchor, ...followers] = logits;
   if (!anchor) throw new Error("exact baselines: the anchor has no state");
   const ends = normaliseAnchor(anchor, special);
   for (const row of followers) if (row) normaliseFollower(row, special, ends);
   const present = logits.map((row) => row !== null);
   const fused = fuse(
-    weightsOfPresent(pool, present),
+    weightsOfPresent(weights.pool, present),
     logits.map((row) => row ?? anchor),
   );
   normaliseFollower(fused, special, ends);
@@ -230,7 +257,7 @@ function linkVocabularies(members: Members): VocabularyLink[] {
     const { tokens, exact } = mapVocabulary(anchor, tokenizer);
     const partial = exact.map((is, token) => (is === 0 && (tokens[token] ?? -1) >= 0 ? 1 : 0));
     const beginning = new Map<number, number[]>();
-    for (const [own, token] of mapToAnchor(tokenizer, anchor).entries()) {
+    for (const [own, token] of mapToAnchor(tokenizer, anchor, allTokens(tokenizer)).entries()) {
       const same = beginning.get(token);
       if (same) same.push(own);
       else beginning.set(token, [own]);

@@ -4,11 +4,12 @@ import type { DistillationStep } from "../alignment/distil.ts";
 import type { SharedSpace } from "../alignment/shared-space.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Progress } from "../ports/progress.ts";
-import type { FitMember } from "./anchor-rows.ts";
 import { readPositions, spread, type ChosenPosition } from "./choose-weights.ts";
 import { collectStates, type TappedStates, type TextMoments } from "./collect-states.ts";
 import type { CorpusDocument, CorpusSplit } from "./corpus.ts";
+import type { FitMember } from "./decoder-rows.ts";
 import { collectExamples } from "./distillation-examples.ts";
+import { chooseOwnTokens } from "./own-tokens.ts";
 import { qualityCurves, type QualityCurves } from "./quality-curves.ts";
 import { refineSpace } from "./refine-space.ts";
 import { createSpaceFitter, type SpaceFitter } from "./space-fitter.ts";
@@ -19,6 +20,8 @@ export interface FitOptions {
   readonly corpus: CorpusSplit;
   /** k, at most the sum of the members' widths. */
   readonly dimension: number;
+  /** Tokens of its own for which each follower gets rows in the decoder, at most, and positions at which it is asked for them. */
+  readonly ownTokens: { readonly count: number; readonly positions: number };
   /** Smallest eigenvalue of a state covariance, as a share of its largest: the fit's regularisation. */
   readonly eigenvalueFloor: number;
   /** Layers of each member whose states to keep; empty for none. */
@@ -71,15 +74,28 @@ export interface Fit {
   readonly quality: QualityCurves | null;
 }
 
+/** Enough to choose by what is fused. */
+const DRAFT_POSITIONS = 1200;
+
 /**
  * Learns a shared space from text. In closed form: moments of every member's final states on the fit documents, the
- * weighted joint SVD of the members' heads over the anchor's vocabulary, then biases and weights on the choose
+ * weighted joint SVD of the members' heads by the decoder's rows, then weights and gates on the choose
  * documents, and those again on the ones that are fused. Then, if asked, refines the maps on the fit documents and
  * chooses the weights anew. The report documents are read for `quality` alone, and decide nothing.
  */
 export async function fitSpace(options: FitOptions): Promise<Fit> {
   const { members, corpus, dimension, progress, multiply, clock, eigenvalueFloor, quality } = options;
-  const fitter = await createSpaceFitter({ members, multiply, eigenvalueFloor });
+  const [anchor, ...followers] = members.map(({ model }) => model);
+  if (anchor === undefined) throw new Error("fit: there are no members");
+  const ownTokens = await chooseOwnTokens({
+    members: [anchor, ...followers],
+    documents: corpus.fit,
+    most: options.ownTokens.positions,
+    count: options.ownTokens.count,
+    clock,
+    progress,
+  });
+  const fitter = await createSpaceFitter({ members, ownTokens, multiply, eigenvalueFloor });
   const text = await collectStates({
     members: fitter.models,
     documents: corpus.fit,
@@ -91,19 +107,15 @@ export async function fitSpace(options: FitOptions): Promise<Fit> {
   const svd = fitter.decompose(text, progress);
   const read = (documents: readonly CorpusDocument[], most?: number): Promise<ChosenPosition[]> =>
     readPositions({ members: fitter.models, documents, most, clock, progress });
-  const draft = fitter.cut(svd, text, dimension);
-  const all = await read(corpus.choose);
-  const first = await fitter.choose(draft, all, progress);
+  const draft = fitter.cut(svd, dimension);
+  const first = await fitter.choose(draft, await read(corpus.choose, DRAFT_POSITIONS), progress);
   const isFused = await options.findFused(first);
-  const kept = corpus.choose.filter(isFused);
-  const keptAll = kept.length === corpus.choose.length;
-  const positions = keptAll ? all : await read(kept);
-  const closed = keptAll ? first : await fitter.choose(first, positions, progress);
+  const positions = await read(corpus.choose.filter(isFused));
   const { refinement } = options;
   const documents = corpus.fit.filter(isFused);
   const refined =
-    refinement && (await refine({ ...options, refinement, documents, space: closed, fitter, text }));
-  const space = refined === null ? closed : await fitter.choose(refined.space, positions, progress);
+    refinement && (await refine({ ...options, refinement, documents, space: first, fitter, text }));
+  const space = await fitter.choose(refined?.space ?? first, positions, progress);
   return {
     space,
     fitTokens: text.tokens,
@@ -139,9 +151,10 @@ interface RefineOptions extends Pick<FitOptions, "clock" | "progress" | "seed"> 
 async function refine(options: RefineOptions): Promise<{ space: SharedSpace; positions: number }> {
   const { refinement, fitter, documents, space, text, clock, progress, seed } = options;
   const { positions: most, epochs } = refinement;
-  const examples = await collectExamples({ members: fitter.models, documents, most, clock, progress });
+  const { models, tables } = fitter;
+  const examples = await collectExamples({ members: models, tables, documents, most, clock, progress });
   const step = await refinement.createStep(
-    fitter.tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
+    tables.map(({ rows }, m) => ({ rows, width: space.members[m]?.width ?? 0 })),
   );
   const means = text.moments.map(({ mean }) => Float32Array.from(mean));
   const refined = await refineSpace({ space, means, examples, step, epochs, seed, progress });

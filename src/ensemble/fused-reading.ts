@@ -4,13 +4,22 @@ import type { Ensemble } from "./ensemble.ts";
 import { createPredictor } from "./predictor.ts";
 import type { Reading } from "./reading.ts";
 import { createStateReading } from "./state-reading.ts";
+import { keepWholeCharacters } from "./whole-characters.ts";
 
 /** Positions decoded at once while a prompt is scored: bounds the logits held to about 10 MB. */
 const SCORED_AT_ONCE = 16;
 
-/** All members read the prompt and follow the anchor's tokens; their states are fused in the shared space. */
-export function createFusedReading(ensemble: Ensemble, prompt: Prompt, clock: Clock): Reading {
-  const states = createStateReading(ensemble.members, prompt, clock);
+/**
+ * All members read the prompt and follow the anchor's tokens; their states are fused in the shared space.
+ * @param quorum as for `createStateReading`: all members by default
+ */
+export function createFusedReading(
+  ensemble: Ensemble,
+  prompt: Prompt,
+  clock: Clock,
+  quorum?: number,
+): Reading {
+  const states = createStateReading(ensemble.members, prompt, clock, quorum);
   const predictor = createPredictor(ensemble, prompt.kind === "chat" ? "chat" : "text");
   return {
     prompt: states.prompt,
@@ -23,11 +32,16 @@ export function createFusedReading(ensemble: Ensemble, prompt: Prompt, clock: Cl
     async next(signal) {
       const [prediction] = await predictor.predict([await states.current(signal)], signal);
       if (prediction === undefined) throw new Error("fused reading: no prediction for one position");
+      if (states.losses[0])
+        keepWholeCharacters(prediction.logprobs, ensemble.members[0].tokenizer, states.openCharacter);
       return prediction;
     },
     accept: states.accept,
     get latenciesMs() {
       return states.latenciesMs;
+    },
+    get losses() {
+      return states.losses;
     },
     close: states.close,
   };

@@ -1,24 +1,33 @@
-import { gateFeatures, gateWeight } from "../alignment/gate.ts";
+import { gateFeatures, gateShares } from "../alignment/gate.ts";
 import { fuse, project, type SharedSpace, type TextKind } from "../alignment/shared-space.ts";
-import { jensenShannon, type Comparison } from "../stats/distributions.ts";
+import { jensenShannon, logMixture, type Comparison } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
-import { normaliseAnchor, normaliseFollower, type SpecialMass } from "./follower-distribution.ts";
+import { followerEnds } from "./follower-ends.ts";
+import {
+  createFollowerVoice,
+  normaliseAnchor,
+  normaliseFollower,
+  type FollowerVoice,
+  type SpecialMass,
+} from "./follower-distribution.ts";
 import type { MemberPrediction, Prediction } from "./reading.ts";
 import type { MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
-import { continueToken, type Continuation } from "./unfinished-token.ts";
+import type { Continuation } from "./unfinished-token.ts";
 
 /**
  * States of all members at some positions to next-token distributions: project, decode, fuse.
  *
- * z_m = P_mᵀ(h_m − μ_m), and p_m is the softmax of E z_m + β_m: all rows in one pass over E. Where a member's last token
- * may go on, p_m becomes q_m (see unfinished-token.ts). The weights w_m are those of the gate at this position, and the
- * answer is the softmax of Σ_m w_m ln p_m: what E decodes from the fused state z = Σ_m w_m z_m, since E is linear; it is
- * added after decoding because the weights depend on the p_m. A member without a state has weight 0, and the others'
- * mean weights are then scaled to sum to 1.
+ * z_m = P_mᵀ(h_m − μ_m), and E z_m + β_m, all rows in one pass over E, become p_m over the anchor's tokens (see
+ * follower-distribution.ts, and unfinished-token.ts where a member's last token may go on). The answer is a mixture of
+ * the p_m and of their log-linear pool, softmax(Σ w_m ln p_m), with the shares of the gate at this position (gate.ts). The
+ * pool is what the fused state z = Σ_m w_m z_m decodes to where all rows are the anchor's tokens, since E is linear; it is
+ * added after decoding because each member's p_m is needed too. Where a member has no state, the answer is the pool of the
+ * others, their weights scaled to sum to 1. How likely the answer ends is the anchor's word, and where it has no state the
+ * followers' (see follower-ends.ts).
  */
 export interface Predictor {
-  /** @param positions at each, the members' states in the order of `ensemble.members`; the anchor's is never missing */
+  /** @param positions at each, the members' states in the order of `ensemble.members`, at least one of them */
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
 }
 
@@ -26,32 +35,40 @@ export interface Predictor {
 export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
   const { members, space, decoder, continuations } = ensemble;
   const special = [...members[0].tokenizer.specialTokens];
+  const voices = space.members.map(({ own }) => createFollowerVoice(own, special));
   return {
     async predict(positions, signal) {
       const zs = positions.map((states) =>
         states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
       );
       const present = zs.flat().filter((z) => z !== null);
-      const [logits, continued] = await Promise.all([
+      const [decodedRows, continued] = await Promise.all([
         decoder.decode(stack(present, space.dimension), signal),
         Promise.all(positions.map((states) => continuationsOf(states, continuations))),
       ]);
-      const decoded = rowsOf(logits, present.length, decoder.vocabularySize).values();
-      return zs.map((states, i): Prediction => {
-        const rows = states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m)));
-        const ends = normaliseMembers(rows, continued[i] ?? [], special);
+      const decoded = rowsOf(decodedRows, present.length, decoder.vocabularySize).values();
+      const biased = zs.map((states) =>
+        states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m))),
+      );
+      const anchorless = await Promise.all(
+        biased.map(([anchor], i) =>
+          anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
+        ),
+      );
+      return biased.map((logits, i): Prediction => {
+        const { rows, ends } = speak(logits, voices, {
+          vocabularySize: space.vocabularySize,
+          special,
+          continued: continued[i] ?? [],
+          anchorless: anchorless[i] ?? null,
+        });
         const own = rows.filter((row) => row !== null);
         const comparison = own.length > 1 ? jensenShannon(own) : null;
-        const weights = weightsAt(space, rows, comparison, kind);
-        const logprobs = fuse(
-          weights,
-          rows.map((row) => row ?? own[0] ?? new Float32Array(0)),
-        );
-        normaliseFollower(logprobs, special, ends);
+        const { logprobs, weights } = fuseRows(space, kind, rows, comparison, special, ends);
         return {
           logprobs,
           members: rows.map((row, m) =>
-            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], states[m] ?? null),
+            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], zs[i]?.[m] ?? null),
           ),
           comparison,
         };
@@ -60,47 +77,58 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
   };
 }
 
-/** Each member's logits (V) to log-probabilities, in place; null where a member has none. */
-function normaliseMembers(
-  rows: readonly (Float32Array | null)[],
-  continued: readonly (Continuation | null)[],
-  special: readonly number[],
-): SpecialMass {
-  const [anchor, ...followers] = rows;
-  if (!anchor) throw new Error("predictor: the anchor has no state");
-  const ends = normaliseAnchor(anchor, special);
-  for (const [f, row] of followers.entries()) {
-    if (row) speakAsFollower(row, continued[f + 1] ?? null, special, ends);
-  }
-  return ends;
+interface Spoken {
+  readonly vocabularySize: number;
+  readonly special: readonly number[];
+  /** How each member's last token may go on (m); null where it is over. */
+  readonly continued: readonly (Continuation | null)[];
+  /** The special tokens' mass where the anchor has no state. */
+  readonly anchorless: SpecialMass | null;
 }
 
-/** A follower's logits (V) over the anchor's tokens to log-probabilities, in place, its unfinished token taken into account. */
-export function speakAsFollower(
-  row: Float32Array,
-  continuation: Continuation | null,
-  special: readonly number[],
-  ends: SpecialMass,
-): void {
-  normaliseFollower(row, special, ends);
-  if (continuation) continueToken(row, continuation, ends.ordinary, special);
+/** Each member's logits by the decoder's rows (R) to log-probabilities (V), in place; null where a member has none. */
+function speak(
+  [own, ...others]: readonly (Float32Array | null)[],
+  [, ...voices]: readonly FollowerVoice[],
+  { vocabularySize, special, continued, anchorless }: Spoken,
+): { rows: (Float32Array | null)[]; ends: SpecialMass } {
+  const anchor = own?.subarray(0, vocabularySize) ?? null;
+  const ends = anchor ? normaliseAnchor(anchor, special) : anchorless;
+  if (!ends) throw new Error("predictor: no member has a state");
+  const followed = others.map((row, f) =>
+    row ? (voices[f]?.(row, anchor, ends, continued[f + 1] ?? null) ?? null) : null,
+  );
+  return { rows: [anchor, ...followed], ends };
 }
 
-/** w (m) at a position: by the gate where all members are there. */
-function weightsAt(
-  { members }: SharedSpace,
+/** The answer's log-probabilities (V), and each member's share in them (m): its own and, of the pool's, that of its weight. */
+function fuseRows(
+  space: SharedSpace,
+  kind: TextKind,
   rows: readonly (Float32Array | null)[],
   comparison: Comparison | null,
-  kind: TextKind,
-): number[] {
-  if (comparison === null || rows.includes(null)) {
-    return weightsOfPresent(
-      members.map(({ weight }) => weight),
-      rows.map((row) => row !== null),
-    );
-  }
-  const features = gateFeatures(comparison);
-  return members.map(({ gates }) => gateWeight(gates[kind], features));
+  special: readonly number[],
+  ends: SpecialMass,
+): { logprobs: Float32Array; weights: number[] } {
+  const present = rows.filter((row) => row !== null);
+  const poolWeights = weightsOfPresent(
+    space.members.map(({ weight }) => weight),
+    rows.map((row) => row !== null),
+  );
+  const pool = fuse(
+    poolWeights.filter((_, m) => rows[m] !== null),
+    present,
+  );
+  normaliseFollower(pool, special, ends);
+  const total = poolWeights.reduce((sum, weight) => sum + weight, 0);
+  const inPool = poolWeights.map((weight) => (total > 0 ? weight / total : 0));
+  if (comparison === null || present.length < rows.length) return { logprobs: pool, weights: inPool };
+  const shares = gateShares(space.gates[kind], gateFeatures(comparison));
+  const pooled = shares.at(-1) ?? 0;
+  return {
+    logprobs: logMixture(shares, [...present, pool]),
+    weights: inPool.map((weight, m) => (shares[m] ?? 0) + pooled * weight),
+  };
 }
 
 /** How each member's last token may go on (m); null where it is over. */
@@ -138,7 +166,7 @@ export function weightsOfPresent(weights: readonly number[], present: readonly b
 
 /** The member's own biases added to its decoded row, in place. */
 function addBias(row: Float32Array | undefined, { members }: SharedSpace, m: number): Float32Array {
-  const bias = members[m]?.tokenBias;
+  const bias = members[m]?.rowBias;
   if (row === undefined || bias === undefined) throw new Error(`predictor: no logits for member ${m}`);
   for (let v = 0; v < row.length; v++) row[v]! += bias[v]!;
   return row;

@@ -77,11 +77,11 @@ export async function qualityCurves(options: CurveOptions): Promise<QualityCurve
     return { dimension: space.dimension, tokens, nats: fused, memberNats: members };
   };
   const byDimension: QualityPoint[] = [];
-  for (const k of dimensions) byDimension.push(await point(fitter.cut(svd, text, k), text));
+  for (const k of dimensions) byDimension.push(await point(fitter.cut(svd, k), text));
   const byTokens: QualityPoint[] = [];
   for (const beginning of beginnings) {
     const own = fitter.decompose(beginning, silentProgress);
-    byTokens.push(await point(fitter.cut(own, beginning, dimension), beginning));
+    byTokens.push(await point(fitter.cut(own, dimension), beginning));
   }
   byTokens.push(...byDimension.filter((at) => at.dimension === dimension));
   const after = refined === null ? null : await point(refined, text);

@@ -1,3 +1,4 @@
+import type { MemberLoss } from "../ports/engine.ts";
 import type { Comparison } from "../stats/distributions.ts";
 import type { ReadPrompt } from "./prompt.ts";
 
@@ -34,5 +35,7 @@ export interface Reading {
   accept(token: number): void;
   /** Time each member has computed so far, milliseconds. */
   readonly latenciesMs: readonly number[];
+  /** Each member's loss (m); null while it is there. */
+  readonly losses: readonly (MemberLoss | null)[];
   close(): void;
 }

@@ -1,5 +1,4 @@
 import { distil, type DistillationRow, type DistillationStep } from "../alignment/distil.ts";
-import { fitMixtureWeights } from "../alignment/mixture-weights.ts";
 import type { SharedSpace } from "../alignment/shared-space.ts";
 import type { Progress } from "../ports/progress.ts";
 import type { DistillationExample } from "./distillation-examples.ts";
@@ -19,49 +18,39 @@ export interface RefineOptions {
 const TRUE_TOKEN = 0.4;
 
 /**
- * Teaches a space what its members know by their own heads. Of every position two rows are learned: the fused state
- * is to decode to the mixture of the members' exact distributions, Σ π_m p_m, and one member's state alone, each in
- * turn, to that member's own. Fused states thus gain what adding logits loses, and members stay readable alone.
+ * Teaches a space what its members know by their own heads, and what came. At every position each member's state alone is
+ * to decode to that member's own distribution over its rows, and to the token that came: of the rows with which that may
+ * begin, each has the share that the member gives it (the expectation step of Dempster, Laird & Rubin 1977).
  */
 export function refineSpace(options: RefineOptions): Promise<SharedSpace> {
   const { space, means, examples, step, epochs, seed, progress } = options;
   const members = space.members.length;
-  const mixture = fitMixtureWeights(examples.map(likelihoods)).weights;
-  const weights = space.members.map((member) => member.weight);
   const centred = examples.map(({ states }) =>
     states.map((state, m) => state.map((x, j) => x - (means[m]?.[j] ?? 0))),
   );
   const row = (r: number): DistillationRow => {
-    const at = Math.floor(r / 2);
+    const at = Math.floor(r / members);
+    const m = r % members;
     const example = examples[at];
     const states = centred[at];
     if (example === undefined || states === undefined) throw new RangeError(`refine: there is no row ${r}`);
-    const alone = Array.from({ length: members }, (_, m) => (m === at % members ? 1 : 0));
-    return r % 2 === 0
-      ? { states, shares: weights, target: target(example, mixture) }
-      : { states, shares: alone, target: target(example, alone) };
+    const shares = space.members.map((_, other) => (other === m ? 1 : 0));
+    return { states, shares, target: target(example, m) };
   };
-  return distil(space, means, { step, count: 2 * examples.length, row, epochs, seed, progress });
+  return distil(space, means, { step, count: members * examples.length, row, epochs, seed, progress });
 }
 
 function* target(
-  { targets, token }: DistillationExample,
-  shares: readonly number[],
-): Generator<readonly [token: number, weight: number]> {
-  for (const [m, { tokens, probabilities }] of targets.entries()) {
-    const share = shares[m] ?? 0;
-    if (share === 0) continue;
-    for (let i = 0; i < tokens.length; i++) yield [tokens[i] ?? 0, share * (probabilities[i] ?? 0)];
+  { targets, came }: DistillationExample,
+  m: number,
+): Generator<readonly [row: number, weight: number]> {
+  const weighed = [
+    { distribution: targets[m], weight: 1 },
+    { distribution: came[m], weight: TRUE_TOKEN },
+  ];
+  for (const { distribution, weight } of weighed) {
+    for (const [i, row] of distribution?.tokens.entries() ?? []) {
+      yield [row, weight * (distribution?.probabilities[i] ?? 0)];
+    }
   }
-  yield [token, TRUE_TOKEN];
-}
-
-/** A token outside the kept ones counts as this likely. */
-const LEAST_PROBABILITY = 1e-6;
-
-/** What each member gave the token that came (m). */
-function likelihoods({ targets, token }: DistillationExample): number[] {
-  return targets.map(
-    ({ tokens, probabilities }) => probabilities[tokens.indexOf(token)] ?? LEAST_PROBABILITY,
-  );
 }

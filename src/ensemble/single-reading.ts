@@ -47,6 +47,8 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
     get latenciesMs() {
       return [watch.elapsedMs];
     },
+    // It answers alone, so its loss is the answer's end: it is thrown.
+    losses: [null],
     close() {
       reader.close();
     },

@@ -1,4 +1,4 @@
-import type { Agreement, AnswerReport, MemberReport } from "../ports/engine.ts";
+import type { Agreement, AnswerReport, MemberLoss, MemberReport } from "../ports/engine.ts";
 import { argMax, entropy, jensenShannon } from "../stats/distributions.ts";
 import type { Prediction } from "./reading.ts";
 
@@ -6,7 +6,12 @@ import type { Prediction } from "./reading.ts";
 export interface Tally {
   /** One text token that came true under `prediction`; `bytes` is its length in UTF-8. */
   observe(prediction: Prediction, token: number, bytes: number): void;
-  report(requestId: string, latenciesMs: readonly number[]): TalliedReport;
+  /** @param losses each member's, where it was lost */
+  report(
+    requestId: string,
+    latenciesMs: readonly number[],
+    losses?: readonly (MemberLoss | null)[],
+  ): TalliedReport;
 }
 
 /** A report but for who answered. */
@@ -66,12 +71,12 @@ export function createTally(members: readonly TalliedMember[]): Tally {
         present.flatMap(({ state }) => (state === null ? [] : [state])),
       );
     },
-    report(requestId, latenciesMs) {
+    report(requestId, latenciesMs, losses = []) {
       return {
         requestId,
         agreement: agreementOf(compared),
         members: members.map((member, m) =>
-          memberReport(member, sums[m] ?? emptySums(), latenciesMs[m] ?? 0),
+          memberReport(member, sums[m] ?? emptySums(), latenciesMs[m] ?? 0, losses[m] ?? null),
         ),
         bitsPerByte: bitsPerByte(answering),
         entropy: mean(answering.entropy, answering.positions),
@@ -98,7 +103,12 @@ function add(sum: MemberSums, logprobs: Float32Array, token: number, bytes: numb
   sum.bytes += bytes;
 }
 
-function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number): MemberReport {
+function memberReport(
+  member: TalliedMember,
+  sum: MemberSums,
+  latencyMs: number,
+  lost: MemberLoss | null,
+): MemberReport {
   return {
     id: member.id,
     weight: mean(sum.weight, sum.positions + sum.abstentions) ?? member.weight,
@@ -107,6 +117,7 @@ function memberReport(member: TalliedMember, sum: MemberSums, latencyMs: number)
     entropy: mean(sum.entropy, sum.positions),
     latencyMs,
     ...(sum.abstentions > 0 && { abstained: { positions: sum.abstentions, reason: sum.reason } }),
+    ...(lost !== null && { lost }),
   };
 }
 

@@ -4,6 +4,8 @@ export interface Utf8Stream {
   push(bytes: Uint8Array): string;
   /** True while the last bytes are the beginning of a character. */
   readonly incomplete: boolean;
+  /** The bytes of that beginning. */
+  readonly pending: Uint8Array;
   /** What is left as text: an unfinished character becomes U+FFFD. The stream is empty afterwards. */
   flush(): string;
 }
@@ -34,6 +36,9 @@ export function createUtf8Stream(): Utf8Stream {
     },
     get incomplete() {
       return pending.length > 0;
+    },
+    get pending() {
+      return pending;
     },
     flush() {
       const rest = decoder.decode(pending);

@@ -28,6 +28,31 @@ export function mapVocabulary(anchor: Tokenizer, member: Tokenizer): VocabularyM
   return { tokens, exact };
 }
 
+/**
+ * For each of a member's tokens the one with which the anchor would begin the same text (n): -1 for the special ones and for
+ * -1. The member's probability of an anchor token's text is the sum over all its tokens that begin with it.
+ */
+export function mapToAnchor(member: Tokenizer, anchor: Tokenizer, tokens: Int32Array): Int32Array {
+  const byBytes = new Map<string, number>();
+  for (let token = 0; token < anchor.vocabularySize; token++) {
+    if (!anchor.specialTokens.has(token)) byBytes.set(key(anchor.bytes(token)), token);
+  }
+  return tokens.map((token) => {
+    if (token < 0 || member.specialTokens.has(token)) return -1;
+    const bytes = member.bytes(token);
+    const same = byBytes.get(key(bytes));
+    if (same !== undefined) return same;
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+    const first = text.includes("\uFFFD") ? undefined : anchor.encode(text).ids[0];
+    return first ?? byBytes.get(key(bytes.subarray(0, 1))) ?? -1;
+  });
+}
+
+/** Every token of a vocabulary (V). */
+export function allTokens({ vocabularySize }: Tokenizer): Int32Array {
+  return Int32Array.from({ length: vocabularySize }, (_, token) => token);
+}
+
 function tokensByBytes({ vocabularySize, specialTokens, bytes }: Tokenizer): Map<string, number[]> {
   const byBytes = new Map<string, number[]>();
   for (let token = 0; token < vocabularySize; token++) {

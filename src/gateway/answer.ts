@@ -1,5 +1,6 @@
 import type { AnswerEvent, Engine, Question, TokenScore } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { ModelSources } from "./environment.ts";
 import { describe } from "./invalid-field.ts";
 
 export type AnswerEnd = Extract<AnswerEvent, { type: "end" }>;
@@ -12,10 +13,14 @@ export interface WholeAnswer {
   readonly end: AnswerEnd;
 }
 
-/** @throws GatewayError unknown_model when no card of the engine has this name */
-export function requireModel(engine: Engine, name: string): void {
+/** @throws GatewayError unknown_model when no card has this name, unsupported when only the embedder's has */
+export function requireModel({ engine, embedder }: ModelSources, name: string): void {
   const known = engine.models().map((card) => card.id);
   if (known.includes(name)) return;
+  if (embedder?.models().some((card) => card.id === name)) {
+    const message = `The model ${describe(name)} gives embeddings alone: ask it at /v1/embeddings, or one of ${known.join(", ")} here.`;
+    throw new GatewayError("unsupported", message, { param: "model" });
+  }
   const message = `The model ${describe(name)} does not exist: expected one of ${known.join(", ")}.`;
   throw new GatewayError("unknown_model", message, { param: "model" });
 }

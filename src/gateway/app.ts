@@ -1,12 +1,15 @@
 import { Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { Clock } from "../ports/clock.ts";
+import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { EnsembleHealth } from "../ports/health.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
 import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environment.ts";
+import { embeddings } from "./embeddings.ts";
 import { answerWithError, asGatewayError } from "./error-response.ts";
 import { health, ready, requireReady, type Readiness } from "./health.ts";
 import { describe } from "./invalid-field.ts";
@@ -15,8 +18,12 @@ import { limitBody } from "./request-body.ts";
 
 export interface GatewayDependencies {
   readonly engine: Engine;
+  /** Absent: nothing gives embeddings, and there is no path for them. */
+  readonly embedder?: Embedder | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
+  /** How the members are, for `/readyz`; null while that is not known. */
+  readonly health?: (() => EnsembleHealth | null) | undefined;
   /** When given, every path under /v1 asks for it as a bearer token. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB. */
@@ -31,11 +38,11 @@ export type Gateway = Hono<GatewayEnvironment>;
 
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** The HTTP face of an engine: OpenAI's chat and text completions, the models, health. Routes may be added to it. */
+/** The HTTP face of an engine: OpenAI's chat and text completions, embeddings, the models, health. Routes may be added to it. */
 export function createGateway(deps: GatewayDependencies): Gateway {
-  const { engine, clock } = deps;
+  const { engine, embedder = null, clock } = deps;
   const reportFailure = reporter(deps.onInternalError ?? logInternalError);
-  const source: AnswerSource = { engine, clock, reportFailure };
+  const source: AnswerSource = { engine, embedder, clock, reportFailure };
 
   const app: Gateway = new Hono<GatewayEnvironment>();
   app.onError((error, c) => {
@@ -51,10 +58,13 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   const answering = requireReady(deps.readiness);
   app.post("/v1/chat/completions", answering, chatCompletions(source)).all(allowOnly("POST"));
   app.post("/v1/completions", answering, completions(source)).all(allowOnly("POST"));
-  app.get("/v1/models", listModels(engine)).all(allowOnly("GET, HEAD"));
-  app.get("/v1/models/:id{.+}", findModel(engine)).all(allowOnly("GET, HEAD"));
+  if (embedder !== null) {
+    app.post("/v1/embeddings", answering, embeddings(embedder)).all(allowOnly("POST"));
+  }
+  app.get("/v1/models", listModels(source)).all(allowOnly("GET, HEAD"));
+  app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
-  app.get("/readyz", ready(deps.readiness)).all(allowOnly("GET, HEAD"));
+  app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
   return app;
 }
 
@@ -84,7 +94,7 @@ const allowOnly =
   };
 
 function unknownPath(c: GatewayContext): GatewayError {
-  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, models.`;
+  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, embeddings, models.`;
   return new GatewayError("not_found", message);
 }
 

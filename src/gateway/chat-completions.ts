@@ -24,7 +24,7 @@ export const chatCompletions =
   (source: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
     const request = readChatRequest(await readJsonObject(c));
-    requireModel(source.engine, request.model);
+    requireModel(source, request.model);
     const id = c.get("requestId");
     const head: Head = { id, created: Math.floor(source.clock.now() / 1000), model: request.model };
     const abort = disconnection(c);

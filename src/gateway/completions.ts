@@ -32,7 +32,7 @@ export const completions =
   (source: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
     const request = readCompletionRequest(await readJsonObject(c));
-    requireModel(source.engine, request.model);
+    requireModel(source, request.model);
     const id = c.get("requestId");
     const created = Math.floor(source.clock.now() / 1000);
     const head: Head = { id, object: "text_completion", created, model: request.model };

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { Clock } from "../ports/clock.ts";
+import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 
 /** What every handler finds in its context. */
@@ -12,9 +13,15 @@ export interface GatewayEnvironment {
 
 export type GatewayContext = Context<GatewayEnvironment>;
 
-/** What the endpoints that answer need. */
-export interface AnswerSource {
+/** Whose models there are. */
+export interface ModelSources {
   readonly engine: Engine;
+  /** Null where nothing gives embeddings. */
+  readonly embedder: Embedder | null;
+}
+
+/** What the endpoints that answer need. */
+export interface AnswerSource extends ModelSources {
   readonly clock: Clock;
   /** Tells the operator of a failure that is the gateway's own; the client's faults are not told. */
   readonly reportFailure: (error: unknown, requestId: string) => void;

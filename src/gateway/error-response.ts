@@ -42,7 +42,7 @@ const renderings: Readonly<Record<GatewayErrorCode, Rendering>> = {
   unsupported: refused(400, "unsupported_parameter"),
   // A client that went away reads nothing; one that still reads was cut off by a server that stops.
   cancelled: failed(503, "cancelled"),
-  members_lost: failed(503, "members_lost"),
+  members_lost: { ...failed(503, "members_lost"), headers: { "retry-after": "5" } },
   not_ready: { ...failed(503, "not_ready"), headers: { "retry-after": "5" } },
   internal: failed(500, "internal_error"),
 };

@@ -179,6 +179,20 @@ export const completionRequest = z.strictObject({
 });
 export type CompletionRequest = z.infer<typeof completionRequest>;
 
+const inputPhrase = `a string that is not empty, or an array of 1 to ${MOST_ITEMS} of them (token ids are not read)`;
+const inputText = text.min(1, "a string that is not empty");
+
+/** `POST /v1/embeddings`. */
+export const embeddingsRequest = z.strictObject({
+  model: shared.model,
+  input: z
+    .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
+    .transform((texts) => (typeof texts === "string" ? [texts] : texts)),
+  encoding_format: z.enum(["float", "base64"], '"float" or "base64"').default("float"),
+  dimensions: integerIn(1).optional(),
+});
+export type EmbeddingsRequest = z.infer<typeof embeddingsRequest>;
+
 export function samplingOf(request: ChatRequest | CompletionRequest): SamplingOptions {
   return {
     temperature: request.temperature,

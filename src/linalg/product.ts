@@ -51,11 +51,58 @@ export function multiplyVector(a: Matrix, x: Float64Array): Float64Array {
   const { rows: n, columns: d, data } = a;
   if (x.length !== d) throw new RangeError(`multiplyVector: x (${x.length}) does not fit A ${shape(a)}`);
   const y = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
+  let i = 0;
+  // Four sums at a time do not wait for each other.
+  for (; i + 3 < n; i += 4) {
+    const r0 = i * d,
+      r1 = r0 + d,
+      r2 = r1 + d,
+      r3 = r2 + d;
+    let s0 = 0,
+      s1 = 0,
+      s2 = 0,
+      s3 = 0;
+    for (let j = 0; j < d; j++) {
+      const xj = x[j]!;
+      s0 += data[r0 + j]! * xj;
+      s1 += data[r1 + j]! * xj;
+      s2 += data[r2 + j]! * xj;
+      s3 += data[r3 + j]! * xj;
+    }
+    y[i] = s0;
+    y[i + 1] = s1;
+    y[i + 2] = s2;
+    y[i + 3] = s3;
+  }
+  for (; i < n; i++) {
     let sum = 0;
     for (let j = 0; j < d; j++) sum += data[i * d + j]! * x[j]!;
     y[i] = sum;
   }
+  return y;
+}
+
+/** y = Aᵀ x. A (n, d), x (n) → (d). Cost 2nd. @throws RangeError when the sizes differ */
+export function multiplyVectorTN(a: Matrix, x: Float64Array): Float64Array {
+  const { rows: n, columns: d, data } = a;
+  if (x.length !== n)
+    throw new RangeError(`multiplyVectorTN: x (${x.length}) does not fit Aᵀ of A ${shape(a)}`);
+  const y = new Float64Array(d);
+  let i = 0;
+  for (; i + 3 < n; i += 4) {
+    const r0 = i * d,
+      r1 = r0 + d,
+      r2 = r1 + d,
+      r3 = r2 + d;
+    const x0 = x[i]!,
+      x1 = x[i + 1]!,
+      x2 = x[i + 2]!,
+      x3 = x[i + 3]!;
+    for (let j = 0; j < d; j++) {
+      y[j] = y[j]! + (data[r0 + j]! * x0 + data[r1 + j]! * x1 + (data[r2 + j]! * x2 + data[r3 + j]! * x3));
+    }
+  }
+  for (; i < n; i++) for (let j = 0; j < d; j++) y[j] = y[j]! + data[i * d + j]! * x[i]!;
   return y;
 }
 

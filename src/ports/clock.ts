@@ -6,6 +6,12 @@ export interface Clock {
   monotonic(): number;
 }
 
+/** A clock that can also be told to do something later. */
+export interface Timers extends Clock {
+  /** Does `task` once after so many milliseconds. Returns how to call it off. Holds no process open. */
+  after(delayMs: number, task: () => void): () => void;
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -118,6 +118,15 @@ export interface MemberReport {
   readonly latencyMs: number;
   /** Positions at which the member gave no state, and why; absent when it always answered. */
   readonly abstained?: { readonly positions: number; readonly reason: string };
+  /** Where the answer went on without this member for good; absent for one that was there to the end. */
+  readonly lost?: MemberLoss;
+}
+
+/** A member that crashed, did not answer in time or gave no numbers. */
+export interface MemberLoss {
+  /** Tokens of the answer that it took part in; 0 where it was lost before the first. */
+  readonly position: number;
+  readonly reason: string;
 }
 
 export interface AnswerReport {
@@ -127,6 +136,7 @@ export interface AnswerReport {
   /** Why one member alone answered what the ensemble was asked; absent otherwise. */
   readonly notFused?: string;
   readonly agreement: Agreement;
+  /** The answer is by those of them that are not `lost`; a part of it also by the others. */
   readonly members: readonly MemberReport[];
   /** Bits per byte of the scored text under the answering distribution. */
   readonly bitsPerByte: number | null;

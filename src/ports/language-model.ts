@@ -22,6 +22,8 @@ export interface AppendOptions {
   /** Layers, from 0 to L, whose residual stream to return beside the final state. */
   readonly taps?: readonly number[];
   readonly signal?: AbortSignal | undefined;
+  /** Called when a part of many tokens has been read and the rest goes on: a sign of life. */
+  readonly onProgress?: (() => void) | undefined;
 }
 
 export interface HiddenStates {

@@ -32,7 +32,7 @@ export interface SentenceEncoders {
   /** Depths that the shared space has maps for, the best for one space alone first. */
   readonly depths: readonly SpaceDepth[];
   /** What a model is, starting it where needed. @throws GatewayError unknown_model | members_lost */
-  info(id: string, signal?: AbortSignal): Promise<ModelInfo>;
+  info(id: string): Promise<ModelInfo>;
   /**
    * A model's own states.
    * @throws RangeError as `SentenceEncoder.encode`

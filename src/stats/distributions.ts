@@ -49,6 +49,29 @@ export function logSoftmax(logits: Float32Array): number {
   return logPartition;
 }
 
+/**
+ * ln Σ_e π_e p_e, of log-probabilities (e arrays of V) → (V), nats. A part whose share is 0 may hold anything.
+ * Cost eV exponentials and V logarithms.
+ * @throws RangeError when the lengths or the numbers of parts and shares differ
+ */
+export function logMixture(shares: readonly number[], parts: readonly Float32Array[]): Float32Array {
+  const size = parts[0]?.length ?? 0;
+  if (shares.length !== parts.length || parts.some((part) => part.length !== size)) {
+    throw new RangeError(
+      `logMixture: ${shares.length} shares do not fit arrays of (${parts.map((part) => part.length).join(", ")})`,
+    );
+  }
+  const sums = new Float64Array(size);
+  for (const [e, part] of parts.entries()) {
+    const share = shares[e]!;
+    if (share === 0) continue;
+    for (let v = 0; v < size; v++) sums[v] = sums[v]! + share * expNonPositive(part[v]!);
+  }
+  const mixed = new Float32Array(size);
+  for (let v = 0; v < size; v++) mixed[v] = Math.log(sums[v]!);
+  return mixed;
+}
+
 /** H(p) = −Σ p_v ln p_v, nats, in [0, ln V]. @throws RangeError when no logit is finite */
 export function entropy(logits: Float32Array): number {
   const largest = finiteMaximum("entropy", logits);

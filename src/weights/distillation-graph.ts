@@ -7,12 +7,12 @@ export const DISTILLATION_PORTS = {
   factor: (m: number): string => `factor.${m}`,
   table: (m: number): string => `table.${m}`,
   shares: "shares",
-  tokenBias: "token_bias",
+  rowBias: "row_bias",
   target: "target",
   loss: "loss",
   projectionGradient: (m: number): string => `d_projection.${m}`,
   factorGradient: (m: number): string => `d_factor.${m}`,
-  tokenBiasGradient: "d_token_bias",
+  rowBiasGradient: "d_row_bias",
 } as const;
 
 /**
@@ -22,7 +22,7 @@ export const DISTILLATION_PORTS = {
  *   g = (Σ_v q) softmax(l) − q,  dβ = Aᵀ g,  G_m = g U_m,  dS_m = G_mᵀ z,  dz = Σ_m G_m S_m,  dP_m = H_mᵀ dz
  *
  * with H_m (B, d_m) centred states times the member's share in the row, A (B, m) the shares, P_m and S_m (d_m, k),
- * U_m (V, d_m), β (m, V) and the target q (B, V), whose rows need not sum to 1. Sums over the batch, not means.
+ * U_m (R, d_m), β (m, R) and the target q (B, R), whose rows need not sum to 1. Sums over the batch, not means.
  */
 export function buildDistillationStep(members: number): Uint8Array<ArrayBuffer> {
   const ports = DISTILLATION_PORTS;
@@ -45,16 +45,16 @@ export function buildDistillationStep(members: number): Uint8Array<ArrayBuffer> 
   const states = each.map((m) => matrix(ports.states(m), "B", `d${m}`));
   const projections = each.map((m) => matrix(ports.projection(m), `d${m}`, "k"));
   const factors = each.map((m) => matrix(ports.factor(m), `d${m}`, "k"));
-  const tables = each.map((m) => matrix(ports.table(m), "V", `d${m}`));
+  const tables = each.map((m) => matrix(ports.table(m), "R", `d${m}`));
   const shares = matrix(ports.shares, "B", "m");
-  const tokenBias = matrix(ports.tokenBias, "m", "V");
-  const target = matrix(ports.target, "B", "V");
+  const rowBias = matrix(ports.rowBias, "m", "R");
+  const target = matrix(ports.target, "B", "R");
 
   const z = sum(each.map((m) => product(states[m] ?? "", projections[m] ?? "", null)));
   const unfolded = each.map((m) => product(z, factors[m] ?? "", "b"));
   const logits = sum([
     ...each.map((m) => product(unfolded[m] ?? "", tables[m] ?? "", "b")),
-    product(shares, tokenBias, null),
+    product(shares, rowBias, null),
   ]);
   const logprobs = graph.node("LogSoftmax", [logits], { attributes: { axis: { int: -1 } } });
   const lastAxis = graph.constant("last_axis", "int64", [1], [1]);
@@ -65,8 +65,8 @@ export function buildDistillationStep(members: number): Uint8Array<ArrayBuffer> 
   const mass = graph.node("ReduceSum", [target, lastAxis], { attributes: { keepdims: { int: 1 } } });
   const expected = graph.node("Mul", [graph.node("Exp", [logprobs]), mass]);
   const g = graph.node("Sub", [expected, target]);
-  product(shares, g, "a", [ports.tokenBiasGradient]);
-  graph.output(ports.tokenBiasGradient, "float32", ["m", "V"]);
+  product(shares, g, "a", [ports.rowBiasGradient]);
+  graph.output(ports.rowBiasGradient, "float32", ["m", "R"]);
   const back = each.map((m) => product(g, tables[m] ?? "", null));
   const dz = sum(each.map((m) => product(back[m] ?? "", factors[m] ?? "", null)));
   for (const m of each) {

@@ -3,19 +3,14 @@ import { createOnnxDistillation } from "../../adapters/node/onnx-distillation.ts
 import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { distil, type DistillationRow } from "../../src/alignment/distil.ts";
 import { jointSvd, sharedMaps } from "../../src/alignment/joint-svd.ts";
-import {
-  createSharedSpace,
-  fuse,
-  fusedTokenBias,
-  project,
-  type SharedSpace,
-} from "../../src/alignment/shared-space.ts";
+import { createSharedSpace, fuse, project, type SharedSpace } from "../../src/alignment/shared-space.ts";
 import { matrixFrom } from "../../src/linalg/matrix.ts";
 import { multiplyNT } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
 import { softmax } from "../../src/stats/distributions.ts";
 import { createMoments } from "../../src/stats/moments.ts";
+import { noOwnTokens } from "../scripted-fit.ts";
 
 const VOCABULARY = 60;
 const WIDTHS = [8, 6];
@@ -43,7 +38,10 @@ function closedForm(): SharedSpace {
     })),
     new Float64Array(VOCABULARY).fill(1),
   );
-  return createSharedSpace(svd, sharedMaps(svd, 5), ["a", "b"], weights);
+  return createSharedSpace(svd, sharedMaps(svd, 5), ["a", "b"], weights, [
+    noOwnTokens(VOCABULARY),
+    noOwnTokens(VOCABULARY),
+  ]);
 }
 
 const stateOf = (m: number, i: number): Float32Array =>
@@ -70,7 +68,10 @@ const multiply: MatrixProduct = async (a, b, depth) =>
 /** Mean cross-entropy of the fused predictions to the mixture over rows `from` to before `to`. */
 async function lossOf(space: SharedSpace, from: number, to: number): Promise<number> {
   const matrix = await decoderMatrix(space, tables, multiply);
-  const bias = fusedTokenBias(space, weights);
+  const bias = fuse(
+    weights,
+    space.members.map(({ rowBias }) => rowBias),
+  );
   let loss = 0;
   for (let i = from; i < to; i++) {
     const z = fuse(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { constantGate, GATE_CORNERS, gateFeatures, gateWeight } from "../../src/alignment/gate.ts";
-import { fitPoolWeights, type PoolPosition } from "../../src/alignment/pool-weights.ts";
+import { gateFeatures, gateShares, poolGate } from "../../src/alignment/gate.ts";
+import { fitMixtureWeights } from "../../src/alignment/mixture-weights.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { jensenShannon } from "../../src/stats/distributions.ts";
 
@@ -26,52 +26,54 @@ describe("the gate's features", () => {
       const features = gateFeatures(jensenShannon(rows));
       expect(Math.min(...features)).toBeGreaterThanOrEqual(0);
       expect(features.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
-      expect(gateWeight(constantGate(0.3), features)).toBeCloseTo(0.3, 12);
+      expect(gateShares(poolGate(2), features)).toEqual([0, 0, expect.closeTo(1, 12)]);
     }
   });
 });
 
-/** Positions of two kinds, told by their features: the first member is right at the one, the second at the other. */
-function plantedPositions(count: number): PoolPosition[] {
+/** Outcomes of two kinds, told by their features: the first member is right at the one, the second at the other. */
+function plantedOutcomes(count: number) {
   const random = createRandom(9);
-  return Array.from({ length: count }, (_, i) => {
-    const logits = [0, 1].map(() => Float32Array.from({ length: 12 }, () => 2 * random.normal()));
-    const weights = (logits[i % 2] ?? new Float32Array(0)).map((logit) => Math.exp(logit));
-    let left = random.next() * weights.reduce((a, b) => a + b, 0);
-    const token = Math.max(
-      0,
-      weights.findIndex((weight) => (left -= weight) < 0),
-    );
-    return { token, logits, features: [1, 0, 0, 1].map((x) => (i % 2 === 0 ? x : 1 - x) / 2) };
-  });
+  const features = [
+    [0.5, 0, 0, 0.5],
+    [0, 0.5, 0.5, 0],
+  ];
+  return Array.from({ length: count }, (_, i) => ({
+    features: features[i % 2] ?? [],
+    probabilities: [0, 1].map((m) => (m === i % 2 ? 0.5 + random.next() / 2 : random.next() / 10)),
+  }));
 }
 
-describe("weights that depend on the position", () => {
-  it("find who is right where, and foresee better than any constant weights", async () => {
-    const positions = plantedPositions(3000);
-    const gated = await fitPoolWeights(2, () => positions, GATE_CORNERS);
-    const constant = await fitPoolWeights(2, () => positions.map(({ token, logits }) => ({ token, logits })));
-    expect(gated.weights).toHaveLength(2 * GATE_CORNERS);
-    expect(gated.nll).toBeLessThan(constant.nll - 0.1);
-    const [first, second] = [gated.weights.slice(0, GATE_CORNERS), gated.weights.slice(GATE_CORNERS)];
-    expect(gateWeight(first, [0.5, 0, 0, 0.5])).toBeCloseTo(1, 1);
-    expect(gateWeight(second, [0.5, 0, 0, 0.5])).toBeLessThan(0.1);
-    expect(gateWeight(first, [0, 0.5, 0.5, 0])).toBeLessThan(0.1);
-    expect(gateWeight(second, [0, 0.5, 0.5, 0])).toBeCloseTo(1, 1);
-  });
+describe("shares that depend on the position", () => {
+  const outcomes = plantedOutcomes(3000);
+  const probabilities = outcomes.map((outcome) => outcome.probabilities);
 
-  it("with one feature that is always 1 are the constant weights", async () => {
-    const positions = plantedPositions(300);
-    const one = await fitPoolWeights(
-      2,
-      () => positions.map((position) => ({ ...position, features: [1] })),
-      1,
+  it("find who is right where, and foresee better than any constant shares", () => {
+    const gated = fitMixtureWeights(
+      probabilities,
+      outcomes.map(({ features }) => features),
     );
-    const constant = await fitPoolWeights(2, () => positions.map(({ token, logits }) => ({ token, logits })));
-    expect(one).toEqual(constant);
+    expect(gated.nll).toBeLessThan(fitMixtureWeights(probabilities).nll - 0.1);
+    for (const { features } of outcomes.slice(0, 2)) {
+      const right = features[0] === 0.5 ? 0 : 1;
+      expect(gateShares(gated.weights, features)[right]).toBeGreaterThan(0.99);
+    }
+    for (const corner of gated.weights) expect(corner.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
   });
 
-  it("a position with another number of features is refused", async () => {
-    await expect(fitPoolWeights(2, () => plantedPositions(3), 2)).rejects.toThrow("needs 2 features, got 4");
+  it("with equal corners are the constant shares", () => {
+    const even = outcomes.map(() => [0.25, 0.25, 0.25, 0.25]);
+    const { weights, nll } = fitMixtureWeights(probabilities, even);
+    const constant = fitMixtureWeights(probabilities);
+    expect(nll).toBeCloseTo(constant.nll, 8);
+    for (const corner of weights) expect(corner[0]).toBeCloseTo(constant.weights[0]?.[0] ?? NaN, 8);
+  });
+
+  it("leave a member that never helps no share at all", () => {
+    const { weights } = fitMixtureWeights(
+      outcomes.map((outcome) => [...outcome.probabilities, 1e-4]),
+      outcomes.map(({ features }) => features),
+    );
+    expect(weights.map((corner) => corner[2])).toEqual([0, 0, 0, 0]);
   });
 });

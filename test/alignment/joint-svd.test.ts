@@ -19,14 +19,14 @@ const states = WIDTHS.map((width, m) => matrixFrom(50, width, golden.states[m]!)
 const rows = WIDTHS.map((width, m) => matrixFrom(VOCABULARY, width, golden.rows[m]!));
 const weights = tokenWeights(golden.counts);
 
-function member(m: number, scale: number, rowBias?: Float32Array): JointMember {
+function member(m: number, scale: number, rowOffset?: Float32Array): JointMember {
   const width = WIDTHS[m]!;
   const moments = createMoments(width);
   moments.add(states[m]!.data);
   return {
     width,
     rows: (first, count) => Float32Array.from(rows[m]!.data.subarray(first * width, (first + count) * width)),
-    rowBias,
+    rowOffset,
     ...moments.result(),
     scale,
   };
@@ -76,24 +76,24 @@ describe("jointSvd", () => {
   });
 
   test("at full rank every member's logits come back up to a constant per position, whatever the scales", () => {
-    const rowBias = Float32Array.from({ length: VOCABULARY }, (_, t) => (t % 5 === 0 ? -6 : 0));
+    const rowOffset = Float32Array.from({ length: VOCABULARY }, (_, t) => (t % 5 === 0 ? -6 : 0));
     for (const scales of [
       [0.4, 0.6],
       [3, 0.01],
     ]) {
-      const svd = jointSvd([member(0, scales[0]!), member(1, scales[1]!, rowBias)], weights);
+      const svd = jointSvd([member(0, scales[0]!), member(1, scales[1]!, rowOffset)], weights);
       const maps = sharedMaps(svd, 9);
       for (const m of [0, 1]) {
-        const { mean, tokenBias } = svd.members[m]!;
+        const { mean, rowBias } = svd.members[m]!;
         const z = multiply(centredStates(m, 50, mean), maps.members[m]!.projection);
         const decoded = multiplyNT(z, decoder(maps));
         const exact = multiplyNT(states[m]!, rows[m]!);
         for (let i = 0; i < decoded.data.length; i++) {
           const token = i % VOCABULARY;
-          decoded.data[i] = decoded.data[i]! + tokenBias[token]!;
-          exact.data[i] = exact.data[i]! + (m === 1 ? rowBias[token]! : 0);
+          decoded.data[i] = decoded.data[i]! + rowBias[token]!;
+          exact.data[i] = exact.data[i]! + (m === 1 ? rowOffset[token]! : 0);
         }
-        // The token bias is kept in single precision.
+        // The row bias is kept in single precision.
         expect(largestDifference(withoutRowMeans(decoded), withoutRowMeans(exact))).toBeLessThan(2e-6);
       }
     }
@@ -158,7 +158,7 @@ describe("jointSvd", () => {
     };
     const svd = jointSvd([one], new Float64Array(vocabulary).fill(1));
     expect(asked).toEqual([0, 512, 512, 512, 1024, 276]);
-    expect(svd.members[0]!.tokenBias[1299]).toBeCloseTo(u.data[2598]! - u.data[2599]!, 5);
+    expect(svd.members[0]!.rowBias[1299]).toBeCloseTo(u.data[2598]! - u.data[2599]!, 5);
   });
 
   test("what does not fit is refused by member", () => {
@@ -167,9 +167,7 @@ describe("jointSvd", () => {
       "member 0 of width 4 has mean (3) and covariance (4,4)",
     );
     expect(() => jointSvd([good, member(1, 0)], weights)).toThrow("member 1 needs a scale > 0, got 0");
-    expect(() => jointSvd([member(0, 1, new Float32Array(3))], weights)).toThrow(
-      "3 row biases for 24 tokens",
-    );
+    expect(() => jointSvd([member(0, 1, new Float32Array(3))], weights)).toThrow("3 row offsets for 24 rows");
     expect(() => jointSvd([{ ...good, rows: () => new Float32Array(1) }], weights)).toThrow(
       "gave 1 numbers for 24 rows of width 4",
     );

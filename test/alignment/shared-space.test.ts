@@ -1,18 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { decoderMatrix, type MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import { jointSvd, sharedMaps } from "../../src/alignment/joint-svd.ts";
-import {
-  createSharedSpace,
-  fuse,
-  fusedTokenBias,
-  project,
-  type SharedSpace,
-} from "../../src/alignment/shared-space.ts";
+import { createSharedSpace, fuse, project, type SharedSpace } from "../../src/alignment/shared-space.ts";
 import { matrixFrom, rowBlock } from "../../src/linalg/matrix.ts";
 import { multiplyNT } from "../../src/linalg/product.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import { createMoments } from "../../src/stats/moments.ts";
 import { largestDifference, normalMatrix } from "../linalg/planted.ts";
+import { noOwnTokens } from "../scripted-fit.ts";
 
 const VOCABULARY = 70;
 const WIDTHS = [6, 7, 3];
@@ -20,7 +15,9 @@ const random = createRandom(21);
 const rows = WIDTHS.map((width) => normalMatrix(random, VOCABULARY, width));
 const states = WIDTHS.map((width) => normalMatrix(random, 80, width));
 const single = rows.map(({ data }) => Float32Array.from(data));
-const rowBias = Float32Array.from({ length: VOCABULARY }, () => random.normal());
+const rowOffset = Float32Array.from({ length: VOCABULARY }, () => random.normal());
+
+const owns = WIDTHS.map(() => noOwnTokens(VOCABULARY));
 
 function space(dimension: number): SharedSpace {
   const members = WIDTHS.map((width, m) => {
@@ -29,20 +26,20 @@ function space(dimension: number): SharedSpace {
     return {
       width,
       rows: (first: number, count: number) => Float32Array.from(rowBlock(rows[m]!, first, count).data),
-      ...(m === 1 ? { rowBias } : {}),
+      ...(m === 1 ? { rowOffset } : {}),
       ...moments.result(),
       scale: 1 + m,
     };
   });
   const svd = jointSvd(members, new Float64Array(VOCABULARY).fill(1));
-  return createSharedSpace(svd, sharedMaps(svd, dimension), ["a", "b", "c"], [0.3, 0.5, 0.2]);
+  return createSharedSpace(svd, sharedMaps(svd, dimension), ["a", "b", "c"], [0.3, 0.5, 0.2], owns);
 }
 
 /** Σ w_m (U_m h_m + b_m), less its mean over the tokens. */
 function exactPool(weights: readonly number[], hidden: readonly Float32Array[]): number[] {
   const logits = Array.from({ length: VOCABULARY }, (_, t) =>
     WIDTHS.reduce((sum, width, m) => {
-      let logit = m === 1 ? rowBias[t]! : 0;
+      let logit = m === 1 ? rowOffset[t]! : 0;
       for (let j = 0; j < width; j++) logit += rows[m]!.data[t * width + j]! * hidden[m]![j]!;
       return sum + weights[m]! * logit;
     }, 0),
@@ -58,7 +55,10 @@ const multiply: MatrixProduct = async (a, b, depth) =>
 /** E z + Σ w_m β_m, less its mean over the tokens. */
 async function decode(shared: SharedSpace, z: Float32Array, weights: readonly number[]): Promise<number[]> {
   const e = await decoderMatrix(shared, single, multiply);
-  const bias = fusedTokenBias(shared, weights);
+  const bias = fuse(
+    weights,
+    shared.members.map(({ rowBias }) => rowBias),
+  );
   const logits = Array.from({ length: VOCABULARY }, (_, t) =>
     z.reduce((sum, value, j) => sum + value * e[t * shared.dimension + j]!, bias[t]!),
   );
@@ -131,7 +131,6 @@ describe("a shared space", () => {
     expect(() => fuse([1], [new Float32Array(2), new Float32Array(3)])).toThrow(
       "fuse: 1 weights do not fit arrays of (2, 3)",
     );
-    expect(() => fusedTokenBias(small, [1])).toThrow("fusedTokenBias: 1 weights");
     await expect(decoderMatrix(small, [], multiply)).rejects.toThrow("expected 70 rows of member a, got 0");
   });
 });

@@ -79,6 +79,7 @@ beforeAll(async () => {
       report: [],
     },
     dimension: 256,
+    ownTokens: { count: 512, positions: 1000 },
     eigenvalueFloor: 1e-4,
     taps: [],
     tappedPlaces: 0,

@@ -1,3 +1,5 @@
+import { poolGate } from "../../src/alignment/gate.ts";
+import { noOwnTokens } from "../scripted-fit.ts";
 import { SPACE_VERSION, writeSpace, type SpaceRecord } from "../../adapters/node/space-file.ts";
 
 /** Writes one map after the other to the same path until it is killed; says so after the first. */
@@ -10,7 +12,8 @@ const record: SpaceRecord = {
   dimension,
   seed: 1,
   eigenvalueFloor: 1e-6,
-  members: [{ id: "a", weightsHash: "0", width, weight: 1 }],
+  members: [{ id: "a", weightsHash: "0", width, weight: 1, ownTokens: 0 }],
+  gates: { text: poolGate(1), chat: poolGate(1) },
   corpus: {
     name: "none",
     sha256: "0",
@@ -34,15 +37,16 @@ for (let value = 0; ; value = (value + 1) % 1000) {
     projection: matrix,
     factor: matrix,
     offset: new Float32Array(dimension),
-    tokenBias: new Float32Array(100_000),
+    rowBias: new Float32Array(100_000),
     weight: 1,
-    gates: { text: [], chat: [] },
+    own: noOwnTokens(100_000),
   };
   const space = {
     dimension,
     vocabularySize: 100_000,
     decoderCentre: new Float32Array(dimension),
     members: [member],
+    gates: record.gates,
   };
   await writeSpace(path, space, record);
   if (value === 0) process.stdout.write("written\n");

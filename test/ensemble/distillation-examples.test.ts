@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { CorpusDocument } from "../../src/ensemble/corpus.ts";
+import { decoderRows } from "../../src/ensemble/decoder-rows.ts";
 import { collectExamples } from "../../src/ensemble/distillation-examples.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
 import { softmax } from "../../src/stats/distributions.ts";
+import { fitMember } from "../scripted-fit.ts";
 import { createScriptedMember } from "../scripted-member.ts";
 
 const documents = (domain: string, text: string, count: number): CorpusDocument[] =>
@@ -16,9 +18,10 @@ const documents = (domain: string, text: string, count: number): CorpusDocument[
 describe("examples to distil from", () => {
   const anchor = createScriptedMember({ id: "anchor", seed: 1, width: 16 });
   const follower = createScriptedMember({ id: "follower", seed: 2, width: 24 });
-  const collect = (most: number) =>
+  const collect = async (most: number) =>
     collectExamples({
       members: [anchor, follower],
+      tables: await decoderRows([fitMember(anchor), fitMember(follower)], []),
       documents: [
         ...documents("a", "aaaaaaaaaa", 20),
         ...documents("b", "bbbbb", 20),

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { constantGate } from "../../src/alignment/gate.ts";
+import { poolGate } from "../../src/alignment/gate.ts";
 import { decoderMatrix } from "../../src/alignment/decoder-matrix.ts";
-import { anchorRows, type FitMember } from "../../src/ensemble/anchor-rows.ts";
+import { decoderRows, type FitMember } from "../../src/ensemble/decoder-rows.ts";
 import type { CorpusSplit } from "../../src/ensemble/corpus.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { fitSpace, type Fit } from "../../src/ensemble/fit-space.ts";
@@ -11,8 +11,6 @@ import { createSingleReading } from "../../src/ensemble/single-reading.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
 import { createScriptedMembers, fitDocuments, fitMember, multiply, textDocument } from "../scripted-fit.ts";
-
-const constantGates = (weight: number) => ({ text: constantGate(weight), chat: constantGate(weight) });
 
 const corpus: CorpusSplit = {
   fit: fitDocuments,
@@ -43,6 +41,7 @@ describe("a space fitted for three members of different widths", () => {
       members,
       corpus,
       dimension: 48,
+      ownTokens: { count: 10, positions: 2000 },
       eigenvalueFloor: 1e-6,
       taps: [],
       tappedPlaces: 0,
@@ -54,7 +53,7 @@ describe("a space fitted for three members of different widths", () => {
       clock: systemClock,
       progress: silentProgress,
     });
-    const tables = await anchorRows(members);
+    const tables = await decoderRows(members, []);
     decoder = await decoderMatrix(
       fit.space,
       tables.map(({ rows }) => rows),
@@ -70,9 +69,8 @@ describe("a space fitted for three members of different widths", () => {
       members: [anchor, ...followers],
       space: {
         ...fit.space,
-        members: fit.space.members.map((member, m) =>
-          Object.assign({}, member, { weight: weights[m] ?? 0, gates: constantGates(weights[m] ?? 0) }),
-        ),
+        members: fit.space.members.map((member, m) => Object.assign({}, member, { weight: weights[m] ?? 0 })),
+        gates: { text: poolGate(3), chat: poolGate(3) },
       },
       decoder: {
         width: dimension,

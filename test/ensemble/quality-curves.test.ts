@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { gateFeatures, gateWeight } from "../../src/alignment/gate.ts";
+import { gateFeatures, gateShares } from "../../src/alignment/gate.ts";
 import { fuse } from "../../src/alignment/shared-space.ts";
-import type { FitMember } from "../../src/ensemble/anchor-rows.ts";
+import type { FitMember } from "../../src/ensemble/decoder-rows.ts";
 import { readPositions } from "../../src/ensemble/choose-weights.ts";
 import { collectStates } from "../../src/ensemble/collect-states.ts";
 import type { CorpusDocument, CorpusSplit } from "../../src/ensemble/corpus.ts";
@@ -10,7 +10,7 @@ import { normaliseAnchor, normaliseFollower } from "../../src/ensemble/follower-
 import type { QualityCurves } from "../../src/ensemble/quality-curves.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
-import { jensenShannon } from "../../src/stats/distributions.ts";
+import { jensenShannon, logMixture } from "../../src/stats/distributions.ts";
 import { createScriptedMembers, fitDocuments, fitMember, multiply, textDocument } from "../scripted-fit.ts";
 
 const FULL_RANK = 48;
@@ -27,6 +27,7 @@ function fitAt(dimension: number, dimensions: readonly number[]): Promise<Fit> {
     members,
     corpus,
     dimension,
+    ownTokens: { count: 10, positions: 2000 },
     eigenvalueFloor: 1e-6,
     taps: [],
     tappedPlaces: 0,
@@ -40,8 +41,8 @@ function fitAt(dimension: number, dimensions: readonly number[]): Promise<Fit> {
   });
 }
 
-/** Mean −ln p of the report documents' tokens, by the members' own heads: of their pool with the fit's gates, and of each. */
-async function exactly({ space }: Fit): Promise<{ pool: number; alone: number[] }> {
+/** Mean −ln p of the report documents' tokens, by the members' own heads: as the fit's gates fuse them, and of each. */
+async function exactly({ space }: Fit): Promise<{ fused: number; alone: number[] }> {
   const [anchor, ...others] = models;
   if (anchor === undefined) throw new Error("no anchor");
   const positions = await readPositions({
@@ -51,7 +52,7 @@ async function exactly({ space }: Fit): Promise<{ pool: number; alone: number[] 
     progress: silentProgress,
   });
   const special = [...anchor.tokenizer.specialTokens];
-  let pool = 0;
+  let fused = 0;
   const alone = models.map(() => 0);
   for (const { states, token } of positions) {
     const rows = await Promise.all(
@@ -59,14 +60,16 @@ async function exactly({ space }: Fit): Promise<{ pool: number; alone: number[] 
     );
     const ends = normaliseAnchor(rows[0] ?? new Float32Array(0), special);
     for (const row of rows.slice(1)) normaliseFollower(row, special, ends);
-    const features = gateFeatures(jensenShannon(rows));
-    const weights = space.members.map(({ gates }) => gateWeight(gates.text, features));
-    const fused = fuse(weights, rows);
-    normaliseFollower(fused, special, ends);
-    pool -= (fused[token] ?? NaN) / positions.length;
+    const pool = fuse(
+      space.members.map(({ weight }) => weight),
+      rows,
+    );
+    normaliseFollower(pool, special, ends);
+    const shares = gateShares(space.gates.text, gateFeatures(jensenShannon(rows)));
+    fused -= (logMixture(shares, [...rows, pool])[token] ?? NaN) / positions.length;
     for (const [m, row] of rows.entries()) alone[m]! -= (row[token] ?? NaN) / positions.length;
   }
-  return { pool, alone };
+  return { fused, alone };
 }
 
 describe("quality by dimension and by tokens", () => {
@@ -79,11 +82,11 @@ describe("quality by dimension and by tokens", () => {
     curves = fit.quality;
   });
 
-  it("at full rank fused is the log-linear pool of the members' own heads, and each member is itself", async () => {
-    const { pool, alone } = await exactly(fit);
+  it("at full rank the members' own heads are fused, and each member is itself", async () => {
+    const { fused, alone } = await exactly(fit);
     const full = curves.byDimension.at(-1);
     expect(full?.dimension).toBe(FULL_RANK);
-    expect(full?.nats).toBeCloseTo(pool, 3);
+    expect(full?.nats).toBeCloseTo(fused, 3);
     expect(full?.memberNats).toHaveLength(3);
     for (const [m, nats] of alone.entries()) expect(full?.memberNats[m]).toBeCloseTo(nats, 3);
   });

@@ -18,7 +18,7 @@ const tables = WIDTHS.map((width) => ({ rows: normals(VOCABULARY * width, 0.5), 
 const parameters: DistillationParameters = {
   projections: WIDTHS.map((width) => normals(width * DIMENSION, 0.5)),
   factors: WIDTHS.map((width) => normals(width * DIMENSION, 0.5)),
-  tokenBias: normals(2 * VOCABULARY, 0.5),
+  rowBias: normals(2 * VOCABULARY, 0.5),
 };
 const batch: DistillationBatch = {
   rows: ROWS,
@@ -28,7 +28,7 @@ const batch: DistillationBatch = {
 };
 
 /** The loss in double precision, straight from its definition. */
-function lossOf({ projections, factors, tokenBias }: DistillationParameters): number {
+function lossOf({ projections, factors, rowBias }: DistillationParameters): number {
   let loss = 0;
   for (let r = 0; r < ROWS; r++) {
     const z = Array.from({ length: DIMENSION }, (_, j) =>
@@ -41,7 +41,7 @@ function lossOf({ projections, factors, tokenBias }: DistillationParameters): nu
     );
     const logits = Array.from({ length: VOCABULARY }, (_, v) =>
       WIDTHS.reduce((sum, width, m) => {
-        let part = batch.shares[r * 2 + m]! * tokenBias[m * VOCABULARY + v]!;
+        let part = batch.shares[r * 2 + m]! * rowBias[m * VOCABULARY + v]!;
         for (let i = 0; i < width; i++) {
           const unfolded = z.reduce((total, value, j) => total + value * factors[m]![i * DIMENSION + j]!, 0);
           part += unfolded * tables[m]!.rows[v * width + i]!;
@@ -55,10 +55,10 @@ function lossOf({ projections, factors, tokenBias }: DistillationParameters): nu
   return loss;
 }
 
-const arraysOf = ({ projections, factors, tokenBias }: DistillationParameters): Float32Array[] => [
+const arraysOf = ({ projections, factors, rowBias }: DistillationParameters): Float32Array[] => [
   ...projections,
   ...factors,
-  tokenBias,
+  rowBias,
 ];
 
 describe("a distillation step", () => {

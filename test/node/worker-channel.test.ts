@@ -1,14 +1,19 @@
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
-import { openWorkerChannel } from "../../adapters/node/worker-channel.ts";
+import { createComputeGate } from "../../adapters/node/compute-gate.ts";
+import { openWorkerChannel, type ModelWorker } from "../../adapters/node/worker-channel.ts";
 
 /** A worker that reports itself ready and then does `onMessage` with each message. */
-function scriptedWorker(onMessage: string): Worker {
+function scriptedWorker(onMessage: string): ModelWorker {
   const script = `
     const { parentPort } = require("node:worker_threads");
     parentPort.on("message", (message) => { ${onMessage} });
     parentPort.postMessage({ kind: "ready" });`;
-  return new Worker(script, { eval: true });
+  return modelWorker(script);
+}
+
+function modelWorker(script: string): ModelWorker {
+  return { worker: new Worker(script, { eval: true }), gate: createComputeGate() };
 }
 
 const decodeRequest = () => ({ kind: "decode" as const, rows: 1, states: new Float32Array(4) });
@@ -35,8 +40,7 @@ test("a worker that exits loses its requests, with the exit code", async () => {
 });
 
 test("a worker that dies before it is ready is lost", async () => {
-  const worker = new Worker(`throw new Error("no graph")`, { eval: true });
-  await expect(openWorkerChannel("toy", worker)).rejects.toMatchObject({
+  await expect(openWorkerChannel("toy", modelWorker(`throw new Error("no graph")`))).rejects.toMatchObject({
     code: "members_lost",
     message: expect.stringContaining("no graph"),
   });

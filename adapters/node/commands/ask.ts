@@ -82,6 +82,9 @@ function agreementLines(report: AnswerReport): string[] {
         `Jensen–Shannon divergence ${number(agreement.jsDivergence)} nats, state distance ${number(agreement.stateDistance)}`,
     );
   }
+  for (const { id, lost } of members) {
+    if (lost) lines.unshift(`degraded: without ${id} from token ${lost.position + 1} on (${lost.reason})`);
+  }
   return [...lines, `request ${report.requestId}`];
 }
 

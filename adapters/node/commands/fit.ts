@@ -6,18 +6,19 @@ import { ckaHeatMap, ckaTable } from "../../../src/alignment/cka-report.ts";
 import { compareLayers } from "../compare-layers.ts";
 import { DEFAULT_CORPUS } from "../corpus-files.ts";
 import { qualityChart } from "../../../src/ensemble/quality-chart.ts";
-import { fitToFile, type FitOutcome } from "../fit.ts";
+import { BLOCK_SIZE, fitToFile, type FitOutcome } from "../fit.ts";
 import { fittedSpacePath } from "../open-ensemble.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { registerFitSentencesCommand } from "./fit-sentences.ts";
 import { qualityLines } from "./quality-table.ts";
 import { scoreLines } from "./scores-table.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface FitCommandOptions {
-  readonly dimension: number;
+  readonly dimension?: number;
   readonly seed: number;
   readonly eigenvalueFloor: number;
-  readonly tokens: number;
+  readonly tokens?: number;
   readonly fast?: true;
   readonly output?: string;
   readonly report?: string | true;
@@ -25,14 +26,19 @@ interface FitCommandOptions {
 }
 
 export function registerFitCommand(program: Command): void {
-  program
-    .command("fit")
+  const fit = program.command("fit").enablePositionalOptions();
+  registerFitSentencesCommand(fit);
+  fit
     .argument(
       "[corpus...]",
       "UTF-8 texts, their documents separated by blank lines, or .jsonl with one a line (default: four domains)",
     )
     .description("learn the shared space from a text; what it writes is used from the next start on")
-    .option("-k, --dimension <number>", "of the shared space: more is better and slower", multipleOf32, 1024)
+    .option(
+      "-k, --dimension <number>",
+      "of the shared space: more is better and slower (default: the sum of the members' widths)",
+      blocks,
+    )
     .option(
       "--seed <number>",
       "decides which documents are fitted on and which are held back",
@@ -45,8 +51,12 @@ export function registerFitCommand(program: Command): void {
       share,
       1e-6,
     )
-    .option("--tokens <number>", "of the corpus to fit on, at most", wholeNumber, 40_000)
-    .option("--fast", "closed form alone: a third of the time, and not as good")
+    .option(
+      "--tokens <number>",
+      "of the corpus to fit on, at most (default: 40000; 12000 with --fast)",
+      wholeNumber,
+    )
+    .option("--fast", "closed form alone, on less of the corpus: a quarter of the time, and not as good")
     .option("-o, --output <file>", "where the map goes (default: in CONCORD_HOME, where the gateway looks)")
     .option(
       "--report [folder]",
@@ -63,10 +73,10 @@ export function registerFitCommand(program: Command): void {
       const outcome = await fitToFile({
         corpus: corpus.length > 0 ? corpus : DEFAULT_CORPUS,
         output,
-        dimension: options.dimension,
+        dimension: options.dimension ?? null,
         seed: options.seed,
         eigenvalueFloor: options.eigenvalueFloor,
-        tokens: options.tokens,
+        tokens: options.tokens ?? null,
         fast: options.fast === true,
         report: options.report !== undefined,
         progress: createProgressBar(),
@@ -114,10 +124,11 @@ async function writeReport(outcome: FitOutcome, folder: string, quiet: boolean):
   await write(`fit-quality-${quality.ids.join("-")}`, qualityChart(quality), table.join("\n"));
 }
 
-/** The decoder's weights lie in blocks of 32. */
-function multipleOf32(text: string): number {
+function blocks(text: string): number {
   const value = wholeNumber(text);
-  if (value === 0 || value % 32 !== 0) throw new InvalidArgumentError("Expected a multiple of 32.");
+  if (value === 0 || value % BLOCK_SIZE !== 0) {
+    throw new InvalidArgumentError(`Expected a multiple of ${BLOCK_SIZE}.`);
+  }
   return value;
 }
 

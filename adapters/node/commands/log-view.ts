@@ -69,6 +69,13 @@ export function recordLines(record: LogRecord, width: number, colors: Colors): s
         ? []
         : [`${printable(id)} abstained at ${abstained.positions} positions: ${printable(abstained.reason)}`],
     ),
+    ...members.flatMap(({ id, lost }) =>
+      lost === undefined
+        ? []
+        : [
+            `Degraded: without ${printable(id)} from token ${lost.position + 1} of the answer on: ${printable(lost.reason)}`,
+          ],
+    ),
     ...(record.text === null
       ? []
       : [
@@ -82,9 +89,11 @@ export function recordLines(record: LogRecord, width: number, colors: Colors): s
   ];
 }
 
-/** The model that was asked, and the member that answered for it if one did. */
+/** The model that was asked, the member that answered for it if one did, and the members that were lost. */
 function modelOf({ model, report }: LogRecord): string {
-  return report.answeredBy === model ? model : `${model} → ${report.answeredBy}`;
+  const lost = report.members.filter((member) => member.lost !== undefined).map(({ id }) => id);
+  const answered = report.answeredBy === model ? model : `${model} → ${report.answeredBy}`;
+  return lost.length === 0 ? answered : `${answered} without ${lost.join(", ")}`;
 }
 
 /** Text from outside may hold escape sequences that a terminal obeys: without control characters but line ends and tabs. */

@@ -1,18 +1,26 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import pc from "picocolors";
 import { createGateway } from "../../../src/gateway/app.ts";
+import { createEmbedder } from "../../../src/ensemble/embedder.ts";
+import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
+import type { Health } from "../../../src/ports/health.ts";
 import { interruption } from "../interruption.ts";
-import { openEngine } from "../open-engine.ts";
+import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
+import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
+import { MEMBER_IDS } from "../open-members.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 interface ServeOptions {
   readonly host: string;
   readonly port: number;
   readonly keepText?: true;
+  readonly memberTimeoutMs: number;
+  readonly quorum: number;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -24,29 +32,50 @@ export function registerServeCommand(program: Command): void {
       new Option("--port <number>", "0 takes any free port").env("PORT").default(8787).argParser(port),
     )
     .addOption(new Option("--keep-text", "keep prompts and answers in the log").env("CONCORD_KEEP_TEXT"))
+    .addOption(
+      new Option("--member-timeout-ms <number>", "a member silent for so long is given up and started again")
+        .env("CONCORD_MEMBER_TIMEOUT_MS")
+        .default(MEMBER_TIMEOUT_MS)
+        .argParser(timeoutMs),
+    )
+    .addOption(
+      new Option("--quorum <number>", "with fewer members left nothing is fused")
+        .env("CONCORD_QUORUM")
+        .default(1)
+        .argParser(quorum),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
+  let engine: OpenEngine | null = null;
   const late = createLateEngine();
   const app = createGateway({
     engine: late.engine,
+    embedder: late.embedder,
     clock: systemClock,
     readiness: late.readiness,
+    health: () => engine?.health() ?? null,
     apiKey: process.env["CONCORD_API_KEY"] || undefined,
   });
   const server = await startServer({ app, host: options.host, port: options.port });
-  let engine: Awaited<ReturnType<typeof openEngine>> | null = null;
+  let encoders: OpenSentenceEncoders | null = null;
   try {
     say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
+    const opening = { progress: createProgressBar(), signal };
     engine = await openEngine({
-      progress: createProgressBar(),
-      signal,
+      ...opening,
       keepText: options.keepText === true,
+      memberTimeoutMs: options.memberTimeoutMs,
+      quorum: options.quorum,
+      onHealth: (health) => sayHealth(health, engine !== null),
     });
-    late.arrive(engine);
+    encoders = await openSentenceEncoders({ ...opening, running: engine.members });
+    const natives = nativeVectors(encoders.spaces, engine.members);
+    const created = Math.floor(systemClock.now() / 1000);
+    late.arrive(engine, createEmbedder({ encoders, natives, created }));
     const names = engine.models().map((model) => model.id);
     say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
@@ -55,29 +84,46 @@ async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await encoders?.close();
     await engine?.close();
   }
 }
 
-/** Stands in for the engine until it has come: until then nothing is answered, and it is said why. */
+/** Stands in for engine and embedder until they have come: until then nothing is answered, and it is said why. */
 function createLateEngine() {
-  let arrived: Engine | null = null;
+  let arrived: { readonly engine: Engine; readonly embedder: Embedder } | null = null;
   const reason = "the models are being loaded; on a first start they are fetched before";
+  const notReady = (): GatewayError =>
+    new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
   const engine: Engine = {
-    models: () => arrived?.models() ?? [],
+    models: () => arrived?.engine.models() ?? [],
     async *answer(question) {
-      if (arrived === null)
-        throw new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
-      yield* arrived.answer(question);
+      if (arrived === null) throw notReady();
+      yield* arrived.engine.answer(question);
+    },
+  };
+  const embedder: Embedder = {
+    models: () => arrived?.embedder.models() ?? [],
+    async embed(request) {
+      if (arrived === null) throw notReady();
+      return arrived.embedder.embed(request);
     },
   };
   return {
     engine,
+    embedder,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
-    arrive(real: Engine): void {
-      arrived = real;
+    arrive(realEngine: Engine, realEmbedder: Embedder): void {
+      arrived = { engine: realEngine, embedder: realEmbedder };
     },
   };
+}
+
+/** @param served whether a first start is over: that all are up is told then */
+function sayHealth({ id, state, reason, restartsAt }: Health, served: boolean): void {
+  if (state === "up" && served) say(`${pc.green("back")}: ${id}`);
+  if (restartsAt === null) return;
+  say(`${pc.red("lost")}: ${id} (${reason}); it is started again at ${new Date(restartsAt).toISOString()}`);
 }
 
 function say(line: string): void {
@@ -97,4 +143,16 @@ function port(text: string): number {
     throw new InvalidArgumentError("Expected a port from 0 to 65535.");
   }
   return value;
+}
+
+function timeoutMs(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 100) throw new InvalidArgumentError("Expected at least 100 milliseconds.");
+  return value;
+}
+
+function quorum(text: string): number {
+  const value = wholeNumber(text);
+  if (value >= 1 && value <= MEMBER_IDS.length) return value;
+  throw new InvalidArgumentError(`Expected 1 to ${MEMBER_IDS.length} members.`);
 }

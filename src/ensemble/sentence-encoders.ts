@@ -1,0 +1,113 @@
+import { projectSentences, type SentenceMap, type SentenceSpace } from "../alignment/sentence-space.ts";
+import { GatewayError } from "../ports/gateway-error.ts";
+import type { SentenceEncoder } from "../ports/sentence-encoder.ts";
+import type { SentenceEncoders, SpaceDepth } from "../ports/sentence-encoders.ts";
+
+/** A model that can be started. */
+export interface EncoderSource {
+  readonly id: string;
+  /** sha256 of its weight file, hex: a map belongs to exactly these weights. */
+  readonly weightsHash: string;
+  open(): Promise<OpenEncoder>;
+}
+
+export interface OpenEncoder {
+  readonly encoder: SentenceEncoder;
+  close(): Promise<void>;
+}
+
+export interface SentenceEncodersOptions {
+  readonly sources: readonly EncoderSource[];
+  /** By depth, the best for one space alone first. */
+  readonly spaces: ReadonlyMap<SpaceDepth, SentenceSpace>;
+  /** The models that the spaces were fitted on. */
+  readonly fitted: readonly Pick<EncoderSource, "id" | "weightsHash">[];
+}
+
+export interface ClosableEncoders extends SentenceEncoders {
+  /** Ends what was started; one that is starting first ends its start. */
+  close(): Promise<void>;
+}
+
+/**
+ * Many encoders, each started when first asked and kept. One that cannot start, or is lost, fails the calls that need
+ * it and is started again by the next one; the others go on.
+ */
+export function createSentenceEncoders(options: SentenceEncodersOptions): ClosableEncoders {
+  const { sources, spaces, fitted } = options;
+  const opened = new Map<string, Promise<OpenEncoder>>();
+  let closed = false;
+  const ids = sources.map(({ id }) => id);
+  const sharedIds = sources
+    .filter((source) =>
+      fitted.some(({ id, weightsHash }) => id === source.id && weightsHash === source.weightsHash),
+    )
+    .map(({ id }) => id);
+
+  async function start(id: string): Promise<OpenEncoder> {
+    const source = sources.find((candidate) => candidate.id === id);
+    if (source === undefined) {
+      const message = `the model '${id}' gives no sentence states; there are: ${ids.join(", ")}`;
+      throw new GatewayError("unknown_model", message, { param: "model" });
+    }
+    if (closed) throw new GatewayError("members_lost", `${id}: it was closed`);
+    const starting = opened.get(id) ?? source.open();
+    opened.set(id, starting);
+    try {
+      return await starting;
+    } catch (cause) {
+      if (opened.get(id) === starting) opened.delete(id);
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new GatewayError("members_lost", `${id} could not be started: ${reason}`, { cause });
+    }
+  }
+
+  async function use<T>(id: string, work: (encoder: SentenceEncoder) => Promise<T>): Promise<T> {
+    const { encoder, close } = await start(id);
+    try {
+      return await work(encoder);
+    } catch (error) {
+      if (error instanceof GatewayError && error.code === "members_lost" && !closed) {
+        opened.delete(id);
+        await close();
+      }
+      throw error;
+    }
+  }
+
+  function mapOf(id: string, depth: SpaceDepth | undefined): { map: SentenceMap; dimension: number } {
+    const name = depth ?? [...spaces.keys()][0];
+    const space = name === undefined ? undefined : spaces.get(name);
+    if (space === undefined) {
+      throw new RangeError(`shared: expected a depth of ${[...spaces.keys()].join(", ")}, got ${name}`);
+    }
+    const map = sharedIds.includes(id) ? space.maps.find((candidate) => candidate.id === id) : undefined;
+    if (map === undefined) {
+      const message = `the model '${id}' has no map into the shared space; there are: ${sharedIds.join(", ")}`;
+      throw new GatewayError("unknown_model", message, { param: "model" });
+    }
+    return { map, dimension: space.dimension };
+  }
+
+  return {
+    ids,
+    sharedIds,
+    depths: [...spaces.keys()],
+    info: (id) => use(id, async ({ info }) => info),
+    encode: (id, texts, encodeOptions) => use(id, (encoder) => encoder.encode(texts, encodeOptions)),
+    async shared(id, texts, { depth, signal } = {}) {
+      const { map, dimension } = mapOf(id, depth);
+      const { layers, tokens } = await use(id, (encoder) =>
+        encoder.encode(texts, { layers: [map.layer], signal }),
+      );
+      const states = layers.get(map.layer);
+      if (states === undefined) throw new Error(`${id}: encoded without the layer ${map.layer} asked for`);
+      return { dimension, states: projectSentences(map, states), tokens };
+    },
+    async close() {
+      closed = true;
+      const running = await Promise.allSettled(opened.values());
+      await Promise.all(running.map((model) => (model.status === "fulfilled" ? model.value.close() : null)));
+    },
+  };
+}
