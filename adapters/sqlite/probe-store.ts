@@ -30,9 +30,7 @@ export function createProbeStore(db: LogDatabase): ProbeStore {
       const [row] = await db
         .select({ ...summary, weights, bias })
         .from(probes)
-        .where(
-          and(eq(probes.name, name), version === undefined ? undefined : eq(probes.version, version)),
-        )
+        .where(and(eq(probes.name, name), version === undefined ? undefined : eq(probes.version, version)))
         .orderBy(desc(probes.version))
         .limit(1);
       return (row satisfies Probe | undefined) ?? null;

@@ -19,7 +19,11 @@ import { fitRidgeRegression, type ChosenRidge } from "../stats/ridge-regression.
 
 /** What each of n examples is: a class from 0, or a value. */
 export type ProbeOutcomes =
-  | { readonly task: "classification"; readonly labels: readonly string[]; readonly classes: readonly number[] }
+  | {
+      readonly task: "classification";
+      readonly labels: readonly string[];
+      readonly classes: readonly number[];
+    }
   | { readonly task: "regression"; readonly values: readonly number[] };
 
 export interface ProbeTraining {
@@ -142,13 +146,12 @@ function readersOf(m: number): number[][] {
   return [all, ...all.map((member) => [member]), ...without];
 }
 
-function heldOutForecasts(
-  found: ChosenLogistic,
-  features: Matrix,
-  classes: readonly number[],
-): Forecast[] {
+function heldOutForecasts(found: ChosenLogistic, features: Matrix, classes: readonly number[]): Forecast[] {
   const probabilities = heldOutProbabilities(found, features);
-  return classes.map((label, i) => ({ probabilities: Array.from(rowBlock(probabilities, i, 1).data), label }));
+  return classes.map((label, i) => ({
+    probabilities: Array.from(rowBlock(probabilities, i, 1).data),
+    label,
+  }));
 }
 
 function temperatureOf(members: readonly string[], forecasts: readonly Forecast[]): ProbeCalibration {

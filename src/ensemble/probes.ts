@@ -83,7 +83,11 @@ export function createProbes({ encoders, store, clock, fitHead = fitHere }: Prob
   }
 
   /** The members' states of texts, those that were lost aside. @throws GatewayError members_lost when all were */
-  async function readTexts(members: readonly string[], depth: SpaceDepth, { texts, signal }: ClassifyRequest) {
+  async function readTexts(
+    members: readonly string[],
+    depth: SpaceDepth,
+    { texts, signal }: ClassifyRequest,
+  ) {
     const read = await Promise.allSettled(
       members.map((id) => encoders.shared(id, texts, { depths: [depth], signal })),
     );
@@ -128,10 +132,7 @@ export function createProbes({ encoders, store, clock, fitHead = fitHere }: Prob
       const asked = membersOf(request.members ?? probe.members, "concord.members");
       const { blocks, lost } = await readTexts(asked, probe.depth, request);
       const members = blocks.map(({ id }) => id);
-      const scores = headScores(
-        probe,
-        meanStates(blocks.map(({ states }) => statesAt(states, probe.depth))),
-      );
+      const scores = headScores(probe, meanStates(blocks.map(({ states }) => statesAt(states, probe.depth))));
       const calibration = probe.calibrations.find((known) => sameSet(known.members, members));
       const read = { probe: summaryOf(probe), members, lost, tokens: tokensOf(blocks) };
       if (probe.task === "regression") return { ...read, calibrated: false, outputs: scores.data };
@@ -174,13 +175,19 @@ function outcomesOf(outcomes: ProbeFitRequest["outcomes"]): ProbeOutcomes {
   if (outcomes.task === "regression") {
     const { values } = outcomes;
     if (new Set(values).size < 2) {
-      throw invalid("examples", `expected at least 2 different values to learn from, got ${values.length} examples of one`);
+      throw invalid(
+        "examples",
+        `expected at least 2 different values to learn from, got ${values.length} examples of one`,
+      );
     }
     return { task: "regression", values };
   }
   const labels = [...new Set(outcomes.labels)].toSorted();
   if (labels.length < 2) {
-    throw invalid("examples", `expected examples of at least 2 classes, got ${outcomes.labels.length} of one`);
+    throw invalid(
+      "examples",
+      `expected examples of at least 2 classes, got ${outcomes.labels.length} of one`,
+    );
   }
   const places = new Map(labels.map((label, place) => [label, place]));
   const classes = outcomes.labels.map((label) => places.get(label) ?? -1);

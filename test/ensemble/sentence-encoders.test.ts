@@ -33,7 +33,12 @@ const fitted = [
 function open() {
   const [a, b, c] = ["a", "b", "c"].map((id) => createScriptedSource(id));
   if (!a || !b || !c) throw new Error("no sources");
-  const encoders = createSentenceEncoders({ sources: [a, b, c], spaces: new Map([["deep", space]]), space: "space-1", fitted });
+  const encoders = createSentenceEncoders({
+    sources: [a, b, c],
+    spaces: new Map([["deep", space]]),
+    space: "space-1",
+    fitted,
+  });
   return { a, b, c, encoders };
 }
 
