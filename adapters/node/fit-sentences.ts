@@ -57,7 +57,7 @@ export async function fitSentencesToFile(request: SentenceFitFiles): Promise<Sen
   const fit = drawSentences(split.fit, request.sentences, seed);
   const report = drawSentences(split.report, REPORT_SENTENCES, seed);
   const sources = encoderSources(request);
-  const encoders = createSentenceEncoders({ sources, spaces: new Map(), fitted: [] });
+  const encoders = createSentenceEncoders({ sources, spaces: new Map(), space: "none yet", fitted: [] });
   try {
     const infos: ModelInfo[] = [];
     for (const id of encoders.ids) infos.push(await encoders.info(id));

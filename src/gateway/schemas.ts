@@ -14,15 +14,15 @@ export const COMPLETION_TOKENS = 16;
 const loneSurrogate = /\p{Surrogate}/u;
 const wellFormedText = "a string of whole characters (no lone surrogates)";
 const isWellFormed = (text: unknown): text is string => typeof text === "string" && !loneSurrogate.test(text);
-const text = z.string("a string").refine(isWellFormed, wellFormedText);
-const flag = z.boolean("true or false");
+export const text = z.string("a string").refine(isWellFormed, wellFormedText);
+export const flag = z.boolean("true or false");
 
 function numberIn(low: number, high: number) {
   const expected = `a number from ${low} to ${high}`;
   return z.number(expected).min(low, expected).max(high, expected);
 }
 
-function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
+export function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
   const expected =
     high === Number.MAX_SAFE_INTEGER
       ? `a whole number, at least ${low}`
@@ -31,7 +31,7 @@ function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
 }
 
 /** The length is checked before the items are, so that a fault in each of a million items costs nothing. */
-function listOf<T>(item: z.ZodType<T>, expected: string, most: number) {
+export function listOf<T>(item: z.ZodType<T>, expected: string, most: number) {
   return z.array(z.unknown(), expected).min(1, expected).max(most, expected).pipe(z.array(item));
 }
 
@@ -246,12 +246,15 @@ export type CompletionRequest = z.infer<typeof completionRequest>;
 const inputPhrase = `a string that is not empty, or an array of 1 to ${MOST_ITEMS} of them (token ids are not read)`;
 const inputText = text.min(1, "a string that is not empty");
 
+/** One text or several, none empty. */
+export const inputTexts = z
+  .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
+  .transform((texts) => (typeof texts === "string" ? [texts] : texts));
+
 /** `POST /v1/embeddings`. */
 export const embeddingsRequest = z.strictObject({
   model: shared.model,
-  input: z
-    .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
-    .transform((texts) => (typeof texts === "string" ? [texts] : texts)),
+  input: inputTexts,
   encoding_format: z.enum(["float", "base64"], '"float" or "base64"').default("float"),
   dimensions: integerIn(1).optional(),
 });
