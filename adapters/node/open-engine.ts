@@ -3,7 +3,8 @@ import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
-import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
+import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import { createSqliteAgreementLog, createSqliteProbeStore } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
@@ -26,6 +27,8 @@ export const MEMBER_TIMEOUT_MS = 20_000;
 export interface OpenEngine extends Engine {
   /** The language models that run. */
   readonly members: readonly LanguageModel[];
+  /** In the same database as the log. */
+  readonly probeStore: ProbeStore;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
@@ -37,7 +40,8 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
-  const log = createSqliteAgreementLog(openDatabase(concordPaths().database));
+  const database = openDatabase(concordPaths().database);
+  const log = createSqliteAgreementLog(database);
   try {
     const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
     try {
@@ -46,6 +50,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
       return {
         ...engine,
         members: ensemble.members,
+        probeStore: createSqliteProbeStore(database),
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();
