@@ -248,7 +248,8 @@ function vector(data: Float32Array): SafeTensor {
 
 function numbers(tensors: ReadonlyMap<string, SafeTensor>, name: string): Float32Array {
   const tensor = tensors.get(name);
-  if (tensor === undefined || tensor.dtype === "I32") throw new Error(`expected numbers ${name}, got none`);
+  if (tensor === undefined || tensor.dtype === "I32" || tensor.dtype === "I8")
+    throw new Error(`expected numbers ${name}, got none`);
   const values = tensor.dtype === "F16" ? float16ToFloat32(tensor.data) : tensor.data;
   if (!values.every(Number.isFinite)) throw new Error(`${name} holds numbers that are not finite`);
   return values;
