@@ -7,6 +7,7 @@ import type { Progress } from "../../src/ports/progress.ts";
 import { silentProgress } from "../../src/ports/progress.ts";
 import { tapEncoderGraph, type EncoderShape } from "../../src/weights/encoder-graph.ts";
 import type { ByteSink } from "../../src/weights/external-data.ts";
+import { buildFusion, type FusionRecipe } from "../../src/weights/fusion-graph.ts";
 import { openGguf } from "../../src/weights/gguf.ts";
 import { buildLinearDecoder, type LinearDecoder } from "../../src/weights/head.ts";
 import { buildModelGraphs } from "../../src/weights/model-graphs.ts";
@@ -169,6 +170,32 @@ export async function decoderGraph(options: DecoderGraphOptions): Promise<HeadFi
   });
   const shape = headSchema.parse(JSON.parse(await readFile(join(folder, SHAPE), "utf8")));
   return { head: join(folder, HEAD), ...shape };
+}
+
+export interface FusionGraphOptions {
+  /** Where graphs are kept: `concordPaths().graphs`. */
+  readonly directory: string;
+  /** What decides the graph, as a file name. */
+  readonly key: string;
+  /** Called only when the graph is not there yet. */
+  readonly load: () => Promise<FusionRecipe>;
+  readonly label: string;
+  readonly progress?: Progress | undefined;
+}
+
+/** The path of a fusion graph, built unless it is there. */
+export async function fusionGraph(options: FusionGraphOptions): Promise<string> {
+  const { label, progress = silentProgress } = options;
+  const folder = join(options.directory, `fusion-${options.key}-v${BUILDER_VERSION}`);
+  await buildOnce(folder, async (target) => {
+    const recipe = await options.load();
+    progress.stage(`building ${label}`, 1, "steps");
+    const graph = await withExternalData(target, (sink) => buildFusion(recipe, WEIGHTS, sink));
+    await writeFile(join(target, HEAD), graph);
+    progress.update(1);
+    progress.finish();
+  });
+  return join(folder, HEAD);
 }
 
 async function withExternalData<T>(folder: string, write: (sink: ByteSink) => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import { createBatchReader } from "./batch-reader.ts";
 import { computeWithin } from "./compute-gate.ts";
+import { FUSED_AT_ONCE, runFusion } from "./fusion-runner.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import { openNativeSession } from "./native-session.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   DecodeRequest,
   DecodeResult,
   FromWorker,
+  FuseRequest,
   EncodeRequest,
   EncodeResult,
   Result,
@@ -56,6 +58,11 @@ const reader =
     : await computeWithin(setup.gate, async () =>
         createBatchReader(openNativeSession({ path: files.body, threads }), files.shape),
       );
+const { fusion } = setup;
+const fusionSession =
+  fusion === null
+    ? null
+    : await computeWithin(setup.gate, async () => openNativeSession({ path: fusion.graph, threads }));
 const encoderSession =
   encoder === null ? null : await computeWithin(setup.gate, () => openSession(encoder.graph));
 
@@ -68,6 +75,9 @@ async function encode(request: EncodeRequest): Promise<EncodeResult> {
 
 function arraysOf(result: Result): readonly Float32Array<ArrayBuffer>[] {
   if ("logits" in result) return [result.logits];
+  if ("rows" in result) {
+    return result.rows.flatMap(({ logprobs, members, projected }) => [logprobs, ...members, ...projected]);
+  }
   return "pooled" in result ? result.pooled : [result.hidden, ...result.taps];
 }
 
@@ -86,7 +96,41 @@ function fail(id: number, error: unknown): void {
   send({ kind: "failure", id, message: error instanceof Error ? error.message : String(error) });
 }
 
-/** Requests that are no reading, in their order. */
+interface Fusing {
+  readonly id: number;
+  readonly positions: FuseRequest["positions"];
+}
+/** Positions to fuse, in their order. */
+let fusing: Fusing[] = [];
+
+/** Fuses what waits of several answers in one run. */
+function fuseWaiting(): void {
+  let count = 0;
+  const taken = fusing.filter(({ positions }, i) => {
+    count += positions.length;
+    return i === 0 || count <= FUSED_AT_ONCE;
+  });
+  fusing = fusing.slice(taken.length);
+  try {
+    if (fusion === null || fusionSession === null) {
+      throw new Error("member-worker: asked to fuse, but it has no fusion graph");
+    }
+    const rows = runFusion(
+      fusionSession,
+      fusion,
+      taken.flatMap(({ positions }) => positions),
+    );
+    let first = 0;
+    for (const { id, positions } of taken) {
+      finish(id, { rows: rows.slice(first, first + positions.length) });
+      first += positions.length;
+    }
+  } catch (error) {
+    for (const { id } of taken) fail(id, error);
+  }
+}
+
+/** Requests that are neither, in their order. */
 const others: (() => Promise<void>)[] = [];
 let closing = false;
 
@@ -106,6 +150,7 @@ function takeRequest({ id, request }: Ask): void {
       fail: (error) => fail(id, error),
     });
   }
+  if (request.kind === "fuse") return void fusing.push({ id, positions: request.positions });
   others.push(() =>
     (request.kind === "decode" ? decode(request) : encode(request)).then(
       (result: Result) => finish(id, result),
@@ -124,9 +169,10 @@ function takeAll(from: NonNullable<typeof port>): void {
 async function work(from: NonNullable<typeof port>): Promise<void> {
   for (;;) {
     const reading = reader?.waiting === true;
-    if (!reading && others.length === 0) return;
+    if (!reading && fusing.length === 0 && others.length === 0) return;
     await computeWithin(setup.gate, async () => {
       if (reading) reader?.step();
+      if (fusing.length > 0) fuseWaiting();
       await others.shift()?.();
     });
     takeAll(from);
@@ -138,6 +184,7 @@ async function releaseOnce(): Promise<void> {
   if (released) return;
   released = true;
   reader?.release();
+  fusionSession?.release();
   await (await head)?.release();
   await encoderSession?.release();
   port?.close();

@@ -39,7 +39,7 @@ export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<On
   const encoder = { graph, inputs, width: shape.width };
   const channel = await openWorkerChannel(
     id,
-    startModelWorker(id, { member: null, head: null, encoder, threads }),
+    startModelWorker(id, { member: null, head: null, fusion: null, encoder, threads }),
   );
   const info = { id, family, ...shape, contextLength: recipe.contextLength, weightsHash };
   const around = tokenizer.encode(recipe.prefix).length;

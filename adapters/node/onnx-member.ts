@@ -3,7 +3,11 @@ import { GatewayError } from "../../src/ports/gateway-error.ts";
 import type { Decoder, LanguageModel } from "../../src/ports/language-model.ts";
 import type { Running } from "../../src/ensemble/supervisor.ts";
 import type { Tokenizer } from "../../src/ports/tokenizer.ts";
+import type { SharedSpace } from "../../src/alignment/shared-space.ts";
+import type { FusedWords, Fusion } from "../../src/ensemble/fusion.ts";
+import { FUSED_AT_ONCE } from "./fusion-runner.ts";
 import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
+import type { FusedRow, FusionShape } from "./worker-messages.ts";
 import { createWorkerSequence } from "./worker-sequence.ts";
 import { openWorkerChannel, startModelWorker, type WorkerChannel } from "./worker-channel.ts";
 
@@ -23,6 +27,8 @@ export interface OnnxDecoderOptions {
   /** For error messages. */
   readonly name: string;
   readonly files: HeadFiles;
+  /** Absent: it only decodes. */
+  readonly fusion?: FusionFiles | undefined;
   /** These as for a member. */
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -32,8 +38,15 @@ export interface OnnxDecoderOptions {
 /** A member on a worker of its own. */
 export interface OnnxMember extends LanguageModel, Running {}
 
-/** A decoder on a worker of its own. */
-export interface OnnxDecoder extends Decoder, Running {}
+/** A decoder on a worker of its own, and the fusion that goes with it. */
+export interface OnnxDecoder extends Decoder, Running {
+  readonly fusion: Fusion | null;
+}
+
+export interface FusionFiles {
+  readonly shape: FusionShape;
+  readonly gates: SharedSpace["gates"];
+}
 
 /**
  * Starts a member: one worker thread that holds its graph and the caches of its sequences.
@@ -45,7 +58,7 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Onnx
   const { body, head, shape } = files;
   const channel = await openWorkerChannel(
     id,
-    startWorker(id, { member: { body, shape }, head, encoder: null, threads }),
+    startWorker(id, { member: { body, shape }, head, fusion: null, encoder: null, threads }),
     options.signal,
   );
   let sequences = 0;
@@ -72,14 +85,21 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Onnx
  * @throws GatewayError members_lost when its worker does not start
  */
 export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
-  const { name, files, threads = defaultThreads(), startWorker = startModelWorker } = options;
+  const { name, files, fusion, threads = defaultThreads(), startWorker = startModelWorker } = options;
   const channel = await openWorkerChannel(
     name,
-    startWorker(name, { member: null, head: files.head, encoder: null, threads }),
+    startWorker(name, {
+      member: null,
+      head: files.head,
+      fusion: fusion?.shape ?? null,
+      encoder: null,
+      threads,
+    }),
     options.signal,
   );
   return {
     ...createWorkerDecoder(name, channel, files),
+    fusion: fusion ? createWorkerFusion(name, channel, fusion) : null,
     lost: channel.lost,
     close: () => channel.close(),
     abandon: () => channel.abandon(),
@@ -89,6 +109,39 @@ export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<On
 /** Half the cores, at least 1. */
 export function defaultThreads(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
+function createWorkerFusion(name: string, channel: WorkerChannel, { gates }: FusionFiles): Fusion {
+  const flat = { text: gates.text.flat(), chat: gates.chat.flat() };
+  return {
+    async fuse(positions, signal) {
+      const words: FusedWords[] = [];
+      for (let first = 0; first < positions.length; first += FUSED_AT_ONCE) {
+        if (signal?.aborted) throw new GatewayError("cancelled", `${name} fuse: cancelled`);
+        const part = positions.slice(first, first + FUSED_AT_ONCE);
+        const { rows } = await channel.fuse({
+          kind: "fuse",
+          positions: part.map(({ kind, states, continued }) => ({
+            states,
+            gate: flat[kind],
+            continued: continued.map(
+              (on) => on && { ended: on.ended, tokens: [...on.next.keys()], shares: [...on.next.values()] },
+            ),
+          })),
+        });
+        words.push(...rows.map(wordsOf));
+      }
+      return words;
+    },
+  };
+}
+
+function wordsOf({ divergence, entropies, ...row }: FusedRow): FusedWords {
+  return {
+    ...row,
+    comparison: { divergence, entropies: entropies.slice(0, -1) },
+    entropy: entropies.at(-1) ?? 0,
+  };
 }
 
 /** Rows decoded in one go; between two goes the worker can turn to something else. 33 MiB of logits for V = 262,144. */

@@ -7,8 +7,9 @@ import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { createSupervisedDecoder } from "../../src/ensemble/supervised-member.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import { exists } from "./exists.ts";
-import { decoderGraph } from "./graph-cache.ts";
-import { createOnnxDecoder } from "./onnx-member.ts";
+import { fusionHash, fusionRecipe } from "./fusion-recipe.ts";
+import { decoderGraph, fusionGraph } from "./graph-cache.ts";
+import { createOnnxDecoder, type FusionFiles } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
 import { openMembers, type OpenMembers, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
@@ -70,42 +71,57 @@ export async function joinMembers(
 ): Promise<OpenEnsemble> {
   const [anchor, ...others] = members.map(({ model }) => model);
   if (anchor === undefined) throw new Error("no members are configured");
+  const key = decoderHash(
+    space,
+    [anchor, ...others].map(({ info }) => info),
+  );
+  let matrix: Promise<Float32Array> | null = null;
+  const loadMatrix = async (): Promise<Float32Array> => {
+    const [, ...followers] = space.members;
+    const tables = await decoderRows(
+      members,
+      followers.map(({ own }) => own.ids),
+    );
+    const rows = tables.map((table) => table.rows);
+    return decoderMatrix(space, rows, await createOnnxProduct());
+  };
+  const { graphs: directory } = concordPaths();
   const files = await decoderGraph({
-    directory: concordPaths().graphs,
-    key: decoderHash(
-      space,
-      [anchor, ...others].map(({ info }) => info),
-    ),
+    directory,
+    key,
     label: DECODER,
     progress,
     load: async () => {
-      const [, ...followers] = space.members;
-      const tables = await decoderRows(
-        members,
-        followers.map(({ own }) => own.ids),
-      );
-      const matrix = await decoderMatrix(
-        space,
-        tables.map(({ rows }) => rows),
-        await createOnnxProduct(),
-      );
+      const decoded = await (matrix ??= loadMatrix());
       const { dimension: width } = space;
       return {
         vocabularySize: decoderRowCount(space),
         width,
         bias: null,
-        rows: (first, count) => matrix.subarray(first * width, (first + count) * width),
+        rows: (first, count) => decoded.subarray(first * width, (first + count) * width),
       };
     },
   });
+  const special = [...anchor.tokenizer.specialTokens];
+  const graph = await fusionGraph({
+    directory,
+    key: fusionHash(space, key, special),
+    label: "the fusion",
+    progress,
+    load: async () =>
+      fusionRecipe(space, await (matrix ??= loadMatrix()), special, await createOnnxProduct()),
+  });
+  const { vocabularySize, dimension, gates } = space;
+  const widths = space.members.map(({ width }) => width);
+  const fusion: FusionFiles = { shape: { graph, widths, vocabularySize, dimension }, gates };
   const decoder = await createSupervisedDecoder({
     id: DECODER,
-    start: (signal) => createOnnxDecoder({ name: DECODER, files, signal }),
+    start: (signal) => createOnnxDecoder({ name: DECODER, files, fusion, signal }),
     ...superviseBy(options),
   });
   const continuations = members.map((member) => member.continuations);
   return {
-    ensemble: { members: [anchor, ...others], space, decoder, continuations, routes },
+    ensemble: { members: [anchor, ...others], space, decoder, fusion: decoder.fusion, continuations, routes },
     health: () => ({ members: health(), decoder: decoder.health }),
     close: () => decoder.close(),
   };

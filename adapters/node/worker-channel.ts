@@ -9,6 +9,8 @@ import type {
   EncodeRequest,
   EncodeResult,
   FromWorker,
+  FuseRequest,
+  FuseResult,
   Request,
   ToWorker,
   WorkerOptions,
@@ -19,6 +21,7 @@ import type {
 export interface WorkerChannel {
   append(request: AppendRequest): Promise<AppendResult>;
   decode(request: DecodeRequest): Promise<DecodeResult>;
+  fuse(request: FuseRequest): Promise<FuseResult>;
   encode(request: EncodeRequest): Promise<EncodeResult>;
   forget(sequence: number): void;
   /** Resolves when the worker has failed or ended, with why. */
@@ -137,6 +140,7 @@ export async function openWorkerChannel(
   return {
     append: (request) => ask(request, []) as Promise<AppendResult>,
     decode: (request) => ask(request, [request.states.buffer]) as Promise<DecodeResult>,
+    fuse: (request) => ask(request, []) as Promise<FuseResult>,
     encode: (request) => ask(request, []) as Promise<EncodeResult>,
     forget: (sequence) => {
       if (lost === null) post({ kind: "forget", sequence });

@@ -8,10 +8,23 @@ export interface WorkerOptions {
   readonly member: { readonly body: string; readonly shape: ModelShape } | null;
   /** Head graph, loaded when first asked; null for a worker that decodes nothing. */
   readonly head: string | null;
+  /** A fusion graph; null for a worker that fuses nothing. */
+  readonly fusion: FusionShape | null;
   /** A sentence encoder's graph; null for a worker that encodes nothing. */
   readonly encoder: WorkerEncoder | null;
   /** Threads that one operator may use. */
   readonly threads: number;
+}
+
+/** A fusion graph on disk. */
+export interface FusionShape {
+  readonly graph: string;
+  /** d of each member. */
+  readonly widths: readonly number[];
+  /** V. */
+  readonly vocabularySize: number;
+  /** k. */
+  readonly dimension: number;
 }
 
 export interface WorkerEncoder {
@@ -44,6 +57,23 @@ export interface DecodeRequest {
   readonly rows: number;
 }
 
+/** The members' states at some positions to what they and the answer say there. */
+export interface FuseRequest {
+  readonly kind: "fuse";
+  readonly positions: readonly {
+    /** h_m of each member. */
+    readonly states: readonly Float32Array[];
+    /** θ (4, m + 1), row-major. */
+    readonly gate: readonly number[];
+    /** How each member's last token may go on (m); null where it is over. */
+    readonly continued: readonly ({
+      readonly ended: number;
+      readonly tokens: readonly number[];
+      readonly shares: readonly number[];
+    } | null)[];
+  }[];
+}
+
 /** Texts to their pooled states. */
 export interface EncodeRequest {
   readonly kind: "encode";
@@ -74,13 +104,30 @@ export interface DecodeResult {
   readonly logits: Float32Array<ArrayBuffer>;
 }
 
+/** `FusedWords`, as it crosses threads. */
+export interface FusedRow {
+  readonly logprobs: Float32Array<ArrayBuffer>;
+  readonly members: readonly Float32Array<ArrayBuffer>[];
+  readonly projected: readonly Float32Array<ArrayBuffer>[];
+  readonly divergence: number;
+  /** Of the members and, last, the answer. */
+  readonly entropies: readonly number[];
+  readonly shares: readonly number[];
+  readonly tops: readonly number[];
+}
+
+export interface FuseResult {
+  /** In the order of the positions. */
+  readonly rows: readonly FusedRow[];
+}
+
 export interface EncodeResult {
   /** (n, d) of each layer, in the order asked. */
   readonly pooled: readonly Float32Array<ArrayBuffer>[];
 }
 
-export type Request = AppendRequest | DecodeRequest | EncodeRequest;
-export type Result = AppendResult | DecodeResult | EncodeResult;
+export type Request = AppendRequest | DecodeRequest | FuseRequest | EncodeRequest;
+export type Result = AppendResult | DecodeResult | FuseResult | EncodeResult;
 
 export type Ask = { readonly id: number; readonly request: Request };
 export type ToWorker = Ask | ForgetRequest | CloseRequest;

@@ -10,6 +10,7 @@ import {
   type FollowerVoice,
   type SpecialMass,
 } from "./follower-distribution.ts";
+import type { FusedWords } from "./fusion.ts";
 import type { MemberPrediction, Prediction } from "./reading.ts";
 import type { MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
@@ -38,6 +39,17 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
   const voices = space.members.map(({ own }) => createFollowerVoice(own, special));
   return {
     async predict(positions, signal) {
+      const whole = positions.map((states) => statesOfAll(states, members.length));
+      if (ensemble.fusion && whole.every((states) => states !== null)) {
+        const continued = await Promise.all(
+          positions.map((states) => continuationsOf(states, continuations)),
+        );
+        const words = await ensemble.fusion.fuse(
+          whole.map((states, i) => ({ kind, states, continued: continued[i] ?? [] })),
+          signal,
+        );
+        return words.map((word) => predictionOf(word, space));
+      }
       const zs = positions.map((states) =>
         states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
       );
@@ -74,6 +86,27 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
         };
       });
     },
+  };
+}
+
+/** All members' states (m); null where one has none. */
+function statesOfAll(states: readonly MemberState[], members: number): Float32Array[] | null {
+  const found = states.flatMap((state) => ("state" in state ? [state.state] : []));
+  return found.length === members ? found : null;
+}
+
+function predictionOf(words: FusedWords, { members }: SharedSpace): Prediction {
+  const total = members.reduce((sum, { weight }) => sum + weight, 0);
+  const pooled = words.shares.at(-1) ?? 0;
+  return {
+    logprobs: words.logprobs,
+    members: words.members.map((logprobs, m): MemberPrediction => {
+      const inPool = total > 0 ? (members[m]?.weight ?? 0) / total : 0;
+      const weight = (words.shares[m] ?? 0) + pooled * inPool;
+      return { logprobs, reason: null, weight, state: words.projected[m] ?? null };
+    }),
+    comparison: words.comparison,
+    known: { entropy: words.entropy, tops: words.tops },
   };
 }
 

@@ -22,6 +22,13 @@ export interface Prediction {
   readonly members: readonly MemberPrediction[];
   /** How far the members that are there differ, and the entropy of each; null where only one is. */
   readonly comparison: Comparison | null;
+  /** Of the distributions above, where they are known already. */
+  readonly known?: {
+    /** Of the answering one, nats. */
+    readonly entropy: number;
+    /** The most likely token of each member and, last, of the answering distribution (m + 1). */
+    readonly tops: readonly number[];
+  };
 }
 
 /** One prompt, read by whoever answers it. Calls must not overlap. */

@@ -1,6 +1,7 @@
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { Health } from "../ports/health.ts";
 import type { Decoder, HiddenStates, LanguageModel, Sequence } from "../ports/language-model.ts";
+import type { FusedWords, Fusion } from "./fusion.ts";
 import { createSupervisor, type Instance, type Running, type Supervision } from "./supervisor.ts";
 
 export interface SupervisedMemberOptions extends Supervision {
@@ -66,10 +67,12 @@ function superviseSequence({ running, ask }: Instance<LanguageModel>): Sequence 
 
 export interface SupervisedDecoderOptions extends Supervision {
   readonly id: string;
-  readonly start: (signal: AbortSignal) => Promise<Decoder & Running>;
+  readonly start: (signal: AbortSignal) => Promise<Decoder & Running & { readonly fusion?: Fusion | null }>;
 }
 
 export interface SupervisedDecoder extends Decoder {
+  /** Null where the decoder has none. */
+  readonly fusion: Fusion | null;
   readonly health: Health;
   close(): Promise<void>;
 }
@@ -80,20 +83,31 @@ export interface SupervisedDecoder extends Decoder {
  */
 export async function createSupervisedDecoder(options: SupervisedDecoderOptions): Promise<SupervisedDecoder> {
   const supervisor = await createSupervisor(options);
-  const { width, vocabularySize } = supervisor.current().running;
+  type Started = Awaited<ReturnType<SupervisedDecoderOptions["start"]>>;
+  const { width, vocabularySize, fusion } = supervisor.current().running;
+  async function ask<T>(
+    question: (running: Started) => Promise<T>,
+    fault: (answer: T) => string | null,
+  ): Promise<T> {
+    const once = async (): Promise<T> => {
+      const instance = await supervisor.whenUp();
+      return instance.ask(() => question(instance.running), fault);
+    };
+    return once().catch((error: unknown) => {
+      if (error instanceof GatewayError && error.code === "members_lost") return once();
+      throw error;
+    });
+  }
   return {
     width,
     vocabularySize,
-    async decode(states, signal) {
-      const decode = async (): Promise<Float32Array> => {
-        const instance = await supervisor.whenUp();
-        return instance.ask(() => instance.running.decode(states, signal), logitsFault);
-      };
-      return decode().catch((error: unknown) => {
-        if (error instanceof GatewayError && error.code === "members_lost") return decode();
-        throw error;
-      });
-    },
+    decode: (states, signal) => ask((running) => running.decode(states, signal), logitsFault),
+    fusion: fusion
+      ? {
+          fuse: (positions, signal) =>
+            ask((running) => (running.fusion ?? fusion).fuse(positions, signal), wordsFault),
+        }
+      : null,
     get health() {
       return supervisor.health;
     },
@@ -104,6 +118,15 @@ export async function createSupervisedDecoder(options: SupervisedDecoderOptions)
 function statesFault({ hidden, taps }: HiddenStates): string | null {
   const whole = allFinite(hidden) && [...taps.values()].every(allFinite);
   return whole ? null : "it gave states that are not finite numbers";
+}
+
+/** Log-probabilities may be −∞; what is summed up over them may not. */
+function wordsFault(words: readonly FusedWords[]): string | null {
+  const whole = words.every(
+    ({ entropy, comparison, projected }) =>
+      Number.isFinite(entropy + comparison.divergence) && projected.every(allFinite),
+  );
+  return whole ? null : "it gave distributions that are not finite numbers";
 }
 
 function logitsFault(logits: Float32Array): string | null {

@@ -58,10 +58,11 @@ export function createTally(members: readonly TalliedMember[]): Tally {
 
   return {
     observe(prediction, token, bytes) {
-      const top = argMax(prediction.logprobs);
+      const { known } = prediction;
+      const top = known?.tops.at(-1) ?? argMax(prediction.logprobs);
       add(answering, prediction.logprobs, token, bytes);
       const logprob = prediction.logprobs[token] ?? -Infinity;
-      const own = { logprob, entropy: entropy(prediction.logprobs) };
+      const own = { logprob, entropy: known?.entropy ?? entropy(prediction.logprobs) };
       answering.entropy += own.entropy;
       const present: Present[] = [];
       for (const [m, { logprobs, reason, weight, state }] of prediction.members.entries()) {
@@ -72,7 +73,7 @@ export function createTally(members: readonly TalliedMember[]): Tally {
           sum.reason = reason ?? "no state";
           continue;
         }
-        const first = argMax(logprobs);
+        const first = known?.tops[m] ?? argMax(logprobs);
         add(sum, logprobs, token, bytes);
         sum.weight += weight;
         if (first === top) sum.sameTop++;

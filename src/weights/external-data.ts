@@ -60,6 +60,6 @@ export function createExternalData(location: string, sink: ByteSink): ExternalDa
 }
 
 /** The bytes of a typed array, shared, not copied. Typed arrays and ONNX are both little-endian here. */
-export function asBytes(values: Float32Array | Uint8Array): Uint8Array {
+export function asBytes(values: Float32Array | Uint8Array | BigInt64Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

@@ -1,0 +1,101 @@
+import { FUSION_PORTS } from "../../src/weights/fusion-graph.ts";
+import { nativeTensor, type NativeSession, type NativeTensor } from "./native-session.ts";
+import type { FusedRow, FuseRequest, FusionShape } from "./worker-messages.ts";
+
+/** Positions that the graph takes at once: bounds its logits to some 10 MB. */
+export const FUSED_AT_ONCE = 16;
+
+const GATE_CORNERS = 4;
+
+function floats(dims: readonly number[]): Float32Array<ArrayBuffer> {
+  return new Float32Array(new ArrayBuffer(4 * dims.reduce((product, size) => product * size, 1)));
+}
+
+type Position = FuseRequest["positions"][number];
+
+/** Runs a fusion graph over positions, FUSED_AT_ONCE at most. */
+export function runFusion(
+  session: NativeSession,
+  shape: FusionShape,
+  positions: readonly Position[],
+): FusedRow[] {
+  const { widths, vocabularySize, dimension } = shape;
+  const count = positions.length;
+  const experts = widths.length + 1;
+  const tensors: NativeTensor[] = [];
+  const tensor = (data: NativeTensor["data"], dims: readonly number[]): NativeTensor => {
+    const made = nativeTensor(data, dims);
+    tensors.push(made);
+    return made;
+  };
+  const inputs = new Map<string, NativeTensor>();
+  const gather = (
+    port: string,
+    size: number,
+    of: (position: Position) => ArrayLike<number>,
+    dims: readonly number[],
+  ) => {
+    const data = floats([count, size]);
+    for (const [p, position] of positions.entries()) data.set(of(position), p * size);
+    inputs.set(port, tensor(data, [count, ...dims]));
+  };
+  for (const [m, width] of widths.entries()) {
+    gather(FUSION_PORTS.states(m), width, ({ states }) => states[m] ?? [], [width]);
+  }
+  gather(FUSION_PORTS.gate, GATE_CORNERS * experts, ({ gate }) => gate, [GATE_CORNERS, experts]);
+  for (let m = 1; m < widths.length; m++) {
+    gather(FUSION_PORTS.ended(m), 1, ({ continued }) => [continued[m]?.ended ?? 0], [1]);
+    const next = positions.flatMap(({ continued }, p) => {
+      const { tokens = [], shares = [] } = continued[m] ?? {};
+      return Array.from(tokens, (token, i) => ({ p, token, share: shares[i] ?? 0 }));
+    });
+    // One at least; nothing is added to what it names.
+    const first = positions[0]?.continued[m]?.tokens[0] ?? 0;
+    const places = next.length > 0 ? next : [{ p: 0, token: first, share: 0 }];
+    const n = places.length;
+    const [place, position] = [
+      new BigInt64Array(new ArrayBuffer(16 * n)),
+      new BigInt64Array(new ArrayBuffer(8 * n)),
+    ];
+    const share = floats([n]);
+    for (const [i, { p, token, share: added }] of places.entries()) {
+      [place[2 * i], place[2 * i + 1], position[i], share[i]] = [BigInt(p), BigInt(token), BigInt(p), added];
+    }
+    inputs.set(FUSION_PORTS.nextPlace(m), tensor(place, [n, 2]));
+    inputs.set(FUSION_PORTS.nextPosition(m), tensor(position, [n]));
+    inputs.set(FUSION_PORTS.nextShare(m), tensor(share, [n]));
+  }
+  const outputs = new Map<string, NativeTensor>();
+  const result = (port: string, size: number): Float32Array<ArrayBuffer> => {
+    const data = floats([count, size]);
+    outputs.set(port, tensor(data, [count, size]));
+    return data;
+  };
+  const logprobs = result(FUSION_PORTS.logprobs, vocabularySize);
+  const members = widths.map((_, m) => result(FUSION_PORTS.memberLogprobs(m), vocabularySize));
+  const projected = widths.map((_, m) => result(FUSION_PORTS.projected(m), dimension));
+  const divergence = result(FUSION_PORTS.divergence, 1);
+  const entropies = result(FUSION_PORTS.entropies, experts);
+  const shares = result(FUSION_PORTS.shares, experts);
+  const tops = new BigInt64Array(new ArrayBuffer(8 * count * experts));
+  outputs.set(FUSION_PORTS.tops, tensor(tops, [count, experts]));
+  try {
+    session.run(inputs, outputs);
+  } finally {
+    for (const made of tensors) made.release();
+  }
+  return positions.map((_, p): FusedRow => {
+    // Of its own memory, so that it can be handed over.
+    const row = (data: Float32Array<ArrayBuffer>, size: number) =>
+      count === 1 ? data : data.slice(p * size, (p + 1) * size);
+    return {
+      logprobs: row(logprobs, vocabularySize),
+      members: members.map((data) => row(data, vocabularySize)),
+      projected: projected.map((data) => row(data, dimension)),
+      divergence: divergence[p] ?? 0,
+      entropies: Array.from(row(entropies, experts)),
+      shares: Array.from(row(shares, experts)),
+      tops: Array.from(tops.subarray(p * experts, (p + 1) * experts), Number),
+    };
+  });
+}
