@@ -1,6 +1,6 @@
 import type { Alert } from "../ports/observations.ts";
 import type { Signal, SignalName, SignalValue } from "./signals.ts";
-import { createSignalWatch, type SignalChange, type SignalState, type SignalWatch } from "./signal-watch.ts";
+import { createSignalWatch, type SignalChange, type SignalState } from "./signal-watch.ts";
 
 export interface DriftOptions {
   readonly signals: readonly Signal[];
@@ -25,6 +25,8 @@ export interface SettledSignal extends Signal {
 export interface DriftNews {
   readonly alerts: readonly Alert[];
   readonly settled: readonly SettledSignal[];
+  /** Whether the state is another one now: while all is watched and nothing moves it is not. */
+  readonly learned: boolean;
 }
 
 /** All signals, each against its own reference. */
@@ -70,8 +72,11 @@ export function createDrift(options: DriftOptions): Drift {
     observe(values, at) {
       const alerts: Alert[] = [];
       const settled: SettledSignal[] = [];
+      let learned = false;
       for (const { value, name, member } of values) {
-        const change = watched.get(keyOf({ name, member }))?.watch.observe(value) ?? null;
+        const watch = watched.get(keyOf({ name, member }))?.watch;
+        const change = watch?.observe(value) ?? null;
+        learned ||= change !== null || (watch !== undefined && watch.phase !== "watching");
         if (change === null) continue;
         if (change.kind !== "moved") {
           settled.push({ name, member, kind: change.kind });
@@ -88,17 +93,19 @@ export function createDrift(options: DriftOptions): Drift {
           falseAlarmRate: 1 / falseAlarmEvery,
         });
       }
-      return { alerts, settled };
+      return { alerts, settled, learned };
     },
     get state() {
       return Object.fromEntries([...watched].map(([key, { watch }]) => [key, watch.state]));
     },
-    signals: () => [...watched.values()].map(({ signal, watch }) => describe(signal, watch)),
+    signals: () =>
+      [...watched.values()].map(({ signal: { name, member }, watch: { phase, evidence } }) => ({
+        name,
+        member,
+        phase,
+        evidence,
+      })),
   };
-}
-
-function describe(signal: Signal, { state, evidence }: SignalWatch): WatchedSignal {
-  return { ...signal, phase: state.phase, evidence };
 }
 
 function keyOf({ name, member }: Signal): string {

@@ -46,6 +46,7 @@ export interface SignalWatch {
   observe(value: number): SignalChange | null;
   /** Evidence of a change over what an alarm takes, in [0, 1); 1 while it has moved. */
   readonly evidence: number;
+  readonly phase: SignalState["phase"];
   readonly state: SignalState;
 }
 
@@ -123,6 +124,9 @@ export function createSignalWatch(options: SignalWatchOptions): SignalWatch {
     },
     get evidence() {
       return phase === "raised" ? 1 : (detector?.evidence ?? 0);
+    },
+    get phase() {
+      return phase;
     },
     get state() {
       return { phase, reference, recent: [...recent] };

@@ -106,14 +106,14 @@ export function createWatch(options: WatchOptions): Watch {
 
   function observe(values: readonly SignalValue[]): void {
     if (values.length === 0) return;
-    const { alerts, settled } = drift.observe(values, timers.now());
+    const { alerts, settled, learned } = drift.observe(values, timers.now());
     for (const alert of alerts) {
       writer.appendAlert(alert).catch(onFailure);
       options.onAlert(alert);
     }
     for (const signal of settled) options.onSettled(signal);
     if (alerts.length > 0 || settled.length > 0) save();
-    else changed();
+    else if (learned) changed();
   }
 
   function note(question: Question, { report, confidence }: AnswerEnd, text: string): void {

@@ -1,3 +1,4 @@
+import { decodeBase64, encodeBase64 } from "hono/utils/encode";
 import type { Timers } from "../ports/clock.ts";
 import type { Alert } from "../ports/observations.ts";
 
@@ -142,8 +143,8 @@ function reasonOf(error: unknown): string {
 
 /** Of a header `webhook-signature`. */
 async function sign(key: CryptoKey, content: string): Promise<string> {
-  const bytes = new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(content)));
-  return `v1,${btoa(String.fromCharCode(...bytes))}`;
+  const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(content));
+  return `v1,${encodeBase64(signature)}`;
 }
 
 /**
@@ -162,7 +163,7 @@ export async function webhookKey(secret: string): Promise<CryptoKey> {
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {
   try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    return decodeBase64(text);
   } catch {
     return null;
   }
