@@ -1,15 +1,17 @@
 import { memberGraphs } from "../adapters/node/graph-cache.ts";
 import { findModel } from "../adapters/node/models/manifest.ts";
 import { openFileBytes } from "../adapters/node/file-bytes.ts";
-import { createOnnxMember } from "../adapters/node/onnx-member.ts";
+import { createOnnxMember, type OnnxMember, type OnnxMemberOptions } from "../adapters/node/onnx-member.ts";
 import { concordPaths } from "../adapters/node/paths.ts";
 import { createTokenizer } from "../adapters/transformers/tokenizer.ts";
-import type { LanguageModel } from "../src/ports/language-model.ts";
 import { openGguf } from "../src/weights/gguf.ts";
 import { weightFile } from "./installed-models.ts";
 
 /** Starts an installed model. */
-export async function openMember(id: string): Promise<LanguageModel> {
+export async function openMember(
+  id: string,
+  options: Pick<OnnxMemberOptions, "signal" | "startWorker"> = {},
+): Promise<OnnxMember> {
   const weightPath = weightFile(id);
   const weightsHash = findModel(id).files[0]?.sha256 ?? "";
   const source = await openFileBytes(weightPath);
@@ -17,5 +19,5 @@ export async function openMember(id: string): Promise<LanguageModel> {
   const tokenizer = createTokenizer(metadata);
   await source.close();
   const files = await memberGraphs({ directory: concordPaths().graphs, weightPath, weightsHash, label: id });
-  return createOnnxMember({ id, files, tokenizer });
+  return createOnnxMember({ id, files, tokenizer, ...options });
 }

@@ -95,6 +95,10 @@ export const ending = (
   finishReason,
   usage: { promptTokens, completionTokens },
   report: scriptedReport(question),
+  confidence: { value: null, reason: "scripted" },
+  ...(question.choices !== undefined && {
+    choices: { probabilities: question.choices.map((_, c) => (c === 0 ? 1 : 0)), predictionSet: null },
+  }),
 });
 
 /** " Hi there", after the prompt's two tokens "Say" and " it" when it is echoed. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ChoiceItem } from "../../src/ensemble/option-tokens.ts";
+import { parseJsonLines } from "./json-lines.ts";
 
 const itemSchema = z
   .object({
@@ -24,34 +25,12 @@ const itemSchema = z
  */
 export function parseChoices(name: string, text: string): ChoiceItem[] {
   const lineOf = new Map<string, number>();
-  const items: ChoiceItem[] = [];
-  for (const [i, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    const where = `${name}:${i + 1}`;
-    const item = parseLine(where, line);
+  return parseJsonLines(name, text, itemSchema).map(({ line, where, value: item }) => {
     const earlier = lineOf.get(item.id);
     if (earlier !== undefined) {
       throw new Error(`${where}: id: expected one of its own, got "${item.id}" of line ${earlier}`);
     }
-    lineOf.set(item.id, i + 1);
-    items.push(item);
-  }
-  if (items.length === 0) throw new Error(`${name}: expected one JSON object a line, got no lines`);
-  return items;
-}
-
-function parseLine(where: string, line: string): ChoiceItem {
-  const parsed = itemSchema.safeParse(parseJson(where, line));
-  if (parsed.success) return parsed.data;
-  const told = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "the line"}: ${message}`);
-  throw new Error(`${where}: ${told.join("; ")}`);
-}
-
-function parseJson(where: string, line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${where}: expected a JSON object, got something else: ${reason}`, { cause: error });
-  }
+    lineOf.set(item.id, line);
+    return item;
+  });
 }

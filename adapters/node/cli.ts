@@ -3,6 +3,8 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { z } from "zod";
 import { registerAskCommand } from "./commands/ask.ts";
+import { registerCalibrateCommand } from "./commands/calibrate.ts";
+import { registerReportCommand } from "./commands/report.ts";
 import { registerCompareCommand } from "./commands/compare.ts";
 import { registerEvaluateCommands } from "./commands/evaluate.ts";
 import { registerFitCommand } from "./commands/fit.ts";
@@ -44,6 +46,8 @@ registerModelsCommands(program);
 registerFitCommand(program);
 registerEvaluateCommands(program);
 registerCompareCommand(program);
+registerCalibrateCommand(program);
+registerReportCommand(program);
 registerLogCommands(program);
 
 try {

@@ -58,7 +58,7 @@ export async function fitSentencesToFile(request: SentenceFitFiles): Promise<Sen
   const fit = drawSentences(split.fit, request.sentences, seed);
   const report = drawSentences(split.report, REPORT_SENTENCES, seed);
   const sources = encoderSources(request);
-  const encoders = createSentenceEncoders({ sources, spaces: new Map(), fitted: [] });
+  const encoders = createSentenceEncoders({ sources, spaces: new Map(), space: "none yet", fitted: [] });
   try {
     const infos: ModelInfo[] = [];
     for (const id of encoders.ids) infos.push(await encoders.info(id));
@@ -132,8 +132,8 @@ async function defaultSentences(): Promise<Corpus> {
     const bytes = await readFile(path);
     hash.update(bytes);
     for (const item of parseChoices(path, bytes.toString("utf8"))) {
-      if (item.split !== "fit") continue;
-      const text = `${questionOf(item)}${item.choices[item.label] ?? ""}`.trim();
+      if (item.split !== "fit" || typeof item.context !== "string") continue;
+      const text = `${questionOf(item.context)}${item.choices[item.label] ?? ""}`.trim();
       const domain = basename(path, ".jsonl");
       documents.push({ domain, source: item.id, passages: [{ kind: "text", text }] });
     }

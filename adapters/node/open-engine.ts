@@ -3,8 +3,10 @@ import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
-import { createSqliteAgreementLog } from "../sqlite/better-sqlite3.ts";
+import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import { createSqliteAgreementLog, createSqliteProbeStore } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
+import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
@@ -25,6 +27,8 @@ export const MEMBER_TIMEOUT_MS = 20_000;
 export interface OpenEngine extends Engine {
   /** The language models that run. */
   readonly members: readonly LanguageModel[];
+  /** In the same database as the log. */
+  readonly probeStore: ProbeStore;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
@@ -36,19 +40,27 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
-  const log = createSqliteAgreementLog(openDatabase(concordPaths().database));
+  const database = openDatabase(concordPaths().database);
+  const log = createSqliteAgreementLog(database);
   try {
     const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
-    const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum });
-    return {
-      ...engine,
-      members: ensemble.members,
-      health: () => ({ quorum, ...health() }),
-      close: async () => {
-        await close();
-        await log.close();
-      },
-    };
+    try {
+      const { book } = await openConfidence(ensemble);
+      const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum, confidence: book });
+      return {
+        ...engine,
+        members: ensemble.members,
+        probeStore: createSqliteProbeStore(database),
+        health: () => ({ quorum, ...health() }),
+        close: async () => {
+          await close();
+          await log.close();
+        },
+      };
+    } catch (error) {
+      await close();
+      throw error;
+    }
   } catch (error) {
     await log.close();
     throw error;

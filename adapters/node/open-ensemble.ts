@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decoderRowCount } from "../../src/alignment/shared-space.ts";
@@ -7,6 +6,7 @@ import { decoderRows } from "../../src/ensemble/decoder-rows.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { createSupervisedDecoder } from "../../src/ensemble/supervised-member.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
+import { exists } from "./exists.ts";
 import { decoderGraph } from "./graph-cache.ts";
 import { createOnnxDecoder } from "./onnx-member.ts";
 import { createOnnxProduct } from "./onnx-product.ts";
@@ -109,11 +109,4 @@ export async function joinMembers(
     health: () => ({ members: health(), decoder: decoder.health }),
     close: () => decoder.close(),
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

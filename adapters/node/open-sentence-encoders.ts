@@ -13,7 +13,7 @@ import { ENCODER_IDS, findModel } from "./models/manifest.ts";
 import { openEncoder } from "./open-encoder.ts";
 import { MEMBER_IDS, openSources, prepareMember, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
-import { readSentenceSpaces, type SentenceSpaces } from "./sentence-space-file.ts";
+import { readSentenceSpaces, type SentenceSpaceRecord, type SentenceSpaces } from "./sentence-space-file.ts";
 
 /** The sentence map that comes with Concord. */
 export const SHIPPED_SENTENCE_SPACE = fileURLToPath(
@@ -33,6 +33,8 @@ export interface SentenceEncodersOptions extends OpenOptions {
 export interface OpenSentenceEncoders extends ClosableEncoders {
   /** The spaces that `shared` reads. */
   readonly spaces: SentenceSpaces;
+  /** How they came about. */
+  readonly record: SentenceSpaceRecord;
 }
 
 /**
@@ -45,9 +47,10 @@ export async function openSentenceEncoders(options: SentenceEncodersOptions): Pr
     () => own,
     () => SHIPPED_SENTENCE_SPACE,
   );
-  const { spaces, record } = await readSentenceSpaces(path);
+  const { spaces, record, identity } = await readSentenceSpaces(path);
   const sources = encoderSources(options);
-  return { ...createSentenceEncoders({ sources, spaces, fitted: record.members }), spaces };
+  const encoders = createSentenceEncoders({ sources, spaces, space: identity, fitted: record.members });
+  return { ...encoders, spaces, record };
 }
 
 /** The manifest's members, language models first. */

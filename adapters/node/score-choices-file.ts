@@ -16,6 +16,7 @@ import { parseChoices } from "./choices-file.ts";
 import { openKeyedLines, type KeyedLines } from "./keyed-lines.ts";
 import type { ProgressBar } from "./progress-bar.ts";
 import { membersKey, modelsKey, scoresPath } from "./score-keys.ts";
+import { stateFrom, stateText } from "./state-text.ts";
 
 export interface ScoreRequest {
   readonly path: string;
@@ -42,7 +43,7 @@ const optionScores = { name: z.string(), tokens: z.array(z.int()), logprobs: z.a
 const scoresSchema = z.union([
   z.object({
     bytes: z.array(z.int()),
-    /** States as base64 of 32-bit floats, least significant byte first. */
+    /** States as in state-text.ts. */
     alone: z.array(z.object({ ...optionScores, states: z.array(z.base64()) })),
   }),
   z.object({ together: z.array(z.object(optionScores)) }),
@@ -67,36 +68,65 @@ export async function scoreChoicesFile(ensemble: Ensemble, request: ScoreRequest
   const choosing = ofSplit("choose");
   // What is learned from items is not told of them.
   const fit = request.learn && split === "report" && choosing.length > 0 ? ofSplit("fit") : [];
+  const learned = new Set(fit);
+  const all = [...new Set([...told, ...choosing, ...fit])];
+  const scored = new Map(
+    (
+      await scoreItems(ensemble, all, {
+        name: basename(path),
+        // Items to learn from need only what members say alone.
+        wanted: (item) => ({ alone: true, together: together && !learned.has(item) }),
+        scoresPath: request.scoresPath,
+        progress,
+      })
+    ).map((found) => [found.item, found]),
+  );
+  const of = (wanted: readonly ChoiceItem[]): ScoredItem[] =>
+    wanted.flatMap((item) => scored.get(item) ?? []);
+  return { told: of(told), choosing: of(choosing), fit: of(fit) };
+}
+
+export interface ItemsRequest extends Pick<ScoreRequest, "scoresPath" | "progress"> {
+  /** What they are called while they are scored. */
+  readonly name: string;
+  readonly wanted: (item: ChoiceItem) => WantedScores;
+}
+
+/** Scores items in their order; what was scored before is read. @throws Error naming the item that cannot be scored */
+export async function scoreItems(
+  ensemble: Ensemble,
+  items: readonly ChoiceItem[],
+  { name, wanted, scoresPath: path, progress }: ItemsRequest,
+): Promise<ScoredItem[]> {
   const keys = {
     alone: membersKey(ensemble, `${ALONE_VERSION}`),
     together: modelsKey(ensemble, `${TOGETHER_VERSION}`),
   };
-  const kept = request.scoresPath ?? scoresPath("choices", keys.alone);
+  const kept = path ?? scoresPath("choices", keys.alone);
   const cache = await openKeyedLines(kept, scoresSchema);
-  const learned = new Set(fit);
-  /** Items to learn from need only what members say alone. */
-  const missingOf = (item: ChoiceItem): WantedScores => ({
-    alone: cache.get(itemKey(keys.alone, item)) === undefined,
-    together: together && !learned.has(item) && cache.get(itemKey(keys.together, item)) === undefined,
-  });
+  const missingOf = (item: ChoiceItem): WantedScores => {
+    const { alone, together } = wanted(item);
+    return {
+      alone: alone && cache.get(itemKey(keys.alone, item)) === undefined,
+      together: together && cache.get(itemKey(keys.together, item)) === undefined,
+    };
+  };
   const scorer = createChoiceScorer(ensemble);
   try {
-    const all = [...new Set([...told, ...choosing, ...fit])];
-    const missing = all.filter((item) => Object.values(missingOf(item)).some(Boolean));
-    if (missing.length < all.length) {
-      progress.note(`${all.length - missing.length} of ${all.length} items were scored before: ${kept}`);
+    const missing = items.filter((item) => Object.values(missingOf(item)).some(Boolean));
+    if (missing.length < items.length) {
+      progress.note(`${items.length - missing.length} of ${items.length} items were scored before: ${kept}`);
     }
-    if (missing.length > 0) progress.stage(`scoring ${basename(path)}`, missing.length, "steps");
+    if (missing.length > 0) progress.stage(`scoring ${name}`, missing.length, "steps");
     for (const [i, item] of missing.entries()) {
-      const wanted = missingOf(item);
-      const scores = await scorer.score(item, wanted).catch((error: unknown) => rethrow(path, item, error));
-      if (wanted.alone) await cache.add(itemKey(keys.alone, item), keptAlone(scores));
-      if (wanted.together) await cache.add(itemKey(keys.together, item), keptTogether(scores));
+      const asked = missingOf(item);
+      const scores = await scorer.score(item, asked).catch((error: unknown) => rethrow(name, item, error));
+      if (asked.alone) await cache.add(itemKey(keys.alone, item), keptAlone(scores));
+      if (asked.together) await cache.add(itemKey(keys.together, item), keptTogether(scores));
       progress.update(i + 1);
     }
     progress.finish();
-    const scored = (item: ChoiceItem): ScoredItem => ({ item, scores: knownScores(cache, keys, item) });
-    return { told: told.map(scored), choosing: choosing.map(scored), fit: fit.map(scored) };
+    return items.map((item) => ({ item, scores: knownScores(cache, keys, item) }));
   } finally {
     scorer.close();
     await cache.close();
@@ -146,19 +176,8 @@ function optionScoresOf({ name, tokens, logprobs }: OptionScores): {
   return { name, tokens: [...tokens], logprobs: [...logprobs] };
 }
 
-function stateText(state: Float32Array): string {
-  const bytes = Buffer.alloc(4 * state.length);
-  for (const [j, x] of state.entries()) bytes.writeFloatLE(x, 4 * j);
-  return bytes.toString("base64");
-}
-
-function stateFrom(text: string): Float32Array {
-  const bytes = Buffer.from(text, "base64");
-  return Float32Array.from({ length: bytes.length / 4 }, (_, j) => bytes.readFloatLE(4 * j));
-}
-
 /** At most `limit` of them, evenly from the first to the last. */
-function evenly<T>(items: readonly T[], limit: number | null): readonly T[] {
+export function evenly<T>(items: readonly T[], limit: number | null): readonly T[] {
   if (limit === null || items.length <= limit) return items;
   return items.filter(
     (_, i) => Math.floor(((i + 1) * limit) / items.length) > Math.floor((i * limit) / items.length),

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { SentenceMap, SentenceSpace } from "../../src/alignment/sentence-space.ts";
@@ -62,10 +63,15 @@ export async function writeSentenceSpaces(
   await writeWhole(path, encodeSafetensors(tensors, new Map([["concord", JSON.stringify(record)]])));
 }
 
+export interface SentenceSpaceFile {
+  readonly spaces: SentenceSpaces;
+  readonly record: SentenceSpaceRecord;
+  /** sha256 of the file, hex. */
+  readonly identity: string;
+}
+
 /** @throws Error when the file is not a sentence space, or one of another version */
-export async function readSentenceSpaces(
-  path: string,
-): Promise<{ readonly spaces: SentenceSpaces; readonly record: SentenceSpaceRecord }> {
+export async function readSentenceSpaces(path: string): Promise<SentenceSpaceFile> {
   const bytes = await readFile(path);
   try {
     const { tensors, metadata } = decodeSafetensors(bytes);
@@ -83,7 +89,7 @@ export async function readSentenceSpaces(
         return [name, { dimension, maps, agreement: Float64Array.from(agreement) }] as const;
       }),
     );
-    return { spaces, record };
+    return { spaces, record, identity: createHash("sha256").update(bytes).digest("hex") };
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
     throw new Error(`${path} is no usable sentence map: ${reason}. Fit a new one: concord fit sentences`, {

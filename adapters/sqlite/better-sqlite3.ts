@@ -1,7 +1,9 @@
 import type { Database } from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import type { AgreementLog } from "../../src/ports/agreement-log.ts";
+import type { ProbeStore } from "../../src/ports/probe-store.ts";
 import { createAgreementLog } from "./agreement-log.ts";
+import { createProbeStore } from "./probe-store.ts";
 
 /** The agreement log in a SQLite file that `openDatabase` opened. Closing the log closes the database. */
 export function createSqliteAgreementLog(database: Database): AgreementLog {
@@ -19,4 +21,9 @@ export function createSqliteAgreementLog(database: Database): AgreementLog {
       database.close();
     },
   });
+}
+
+/** Probes in a SQLite file that `openDatabase` opened. */
+export function createSqliteProbeStore(database: Database): ProbeStore {
+  return createProbeStore(drizzle(database));
 }

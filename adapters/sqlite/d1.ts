@@ -1,7 +1,9 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import { drizzle } from "drizzle-orm/d1";
 import type { AgreementLog } from "../../src/ports/agreement-log.ts";
+import type { ProbeStore } from "../../src/ports/probe-store.ts";
 import { createAgreementLog } from "./agreement-log.ts";
+import { createProbeStore } from "./probe-store.ts";
 
 /** The agreement log in a D1 database that has the migrations; a D1 batch is one transaction. */
 export function createD1AgreementLog(database: D1Database): AgreementLog {
@@ -13,4 +15,9 @@ export function createD1AgreementLog(database: D1Database): AgreementLog {
     },
     close: async () => {},
   });
+}
+
+/** Probes in a D1 database that has the migrations. */
+export function createD1ProbeStore(database: D1Database): ProbeStore {
+  return createProbeStore(drizzle(database));
 }

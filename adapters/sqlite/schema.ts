@@ -1,5 +1,15 @@
-import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import {
+  customType,
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+  unique,
+} from "drizzle-orm/sqlite-core";
 import type { AnySQLiteColumn } from "drizzle-orm/sqlite-core";
+import type { ProbeMetrics, ProbeSummary } from "../../src/ports/probe-store.ts";
 
 /** One row per finished answer. Inside the database an answer is known by its integer `id`. */
 export const requests = sqliteTable(
@@ -84,6 +94,48 @@ export const requestTexts = sqliteTable("request_texts", {
   prompt: text("prompt").notNull(),
   answer: text("answer").notNull(),
 });
+
+/** Numbers as float32, little-endian. Reading takes what better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
+const float32s = customType<{ data: Float32Array; driverData: Uint8Array | ArrayBuffer | number[] }>({
+  dataType: () => "blob",
+  toDriver(values) {
+    const bytes = new DataView(new ArrayBuffer(4 * values.length));
+    values.forEach((value, at) => bytes.setFloat32(4 * at, value, true));
+    return new Uint8Array(bytes.buffer);
+  },
+  fromDriver(stored) {
+    const bytes = Uint8Array.from(new Uint8Array(stored));
+    const view = new DataView(bytes.buffer);
+    return Float32Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(4 * at, true));
+  },
+});
+
+/** One row per version of a probe: a linear head on the shared sentence space. Rows are added and removed, never changed. */
+export const probes = sqliteTable(
+  "probes",
+  {
+    id: integer("id").primaryKey(),
+    name: text("name").notNull(),
+    version: integer("version").notNull(),
+    /** Milliseconds since the Unix epoch. */
+    createdAt: integer("created_at").notNull(),
+    task: text("task", { enum: ["classification", "regression"] }).notNull(),
+    labels: text("labels", { mode: "json" }).$type<ProbeSummary["labels"]>().notNull(),
+    members: text("members", { mode: "json" }).$type<ProbeSummary["members"]>().notNull(),
+    space: text("space").notNull(),
+    depth: text("depth", { enum: ["middle", "deep"] }).notNull(),
+    dimension: integer("dimension").notNull(),
+    ridge: real("ridge").notNull(),
+    examples: integer("examples").notNull(),
+    metrics: text("metrics", { mode: "json" }).$type<ProbeMetrics>(),
+    calibrations: text("calibrations", { mode: "json" }).$type<ProbeSummary["calibrations"]>().notNull(),
+    /** Row-major (outputs, dimension). */
+    weights: float32s("weights").notNull(),
+    /** (outputs). */
+    bias: float32s("bias").notNull(),
+  },
+  (table) => [unique("probes_name_version").on(table.name, table.version)],
+);
 
 function requestReference() {
   return integer("request")

@@ -3,8 +3,9 @@ import { GatewayError } from "../ports/gateway-error.ts";
 import type { Tokenizer } from "../ports/tokenizer.ts";
 import { createAnswerText } from "./answer-text.ts";
 import type { Prediction, Reading } from "./reading.ts";
-import { createSampler, topTokens } from "./sampler.ts";
-import type { Tally } from "./tally.ts";
+import { topTokens } from "./sampler.ts";
+import type { PositionSignals, Tally } from "./tally.ts";
+import type { TokenSource } from "./token-source.ts";
 
 export interface AnswerTask {
   readonly question: Question;
@@ -15,15 +16,18 @@ export interface AnswerTask {
   readonly stops: readonly string[];
   /** The most tokens the answer may have. */
   readonly maxTokens: number;
+  /** How an answer of so many tokens ended: cut off, or all of it was said. */
+  readonly atMost: "length" | "stop";
+  readonly source: TokenSource;
   readonly tally: Tally;
-  /** Uniform numbers in [0, 1). */
-  readonly random: () => number;
 }
 
 export interface AnswerOutcome {
   readonly finishReason: "stop" | "length";
   readonly completionTokens: number;
   readonly text: string;
+  /** Of every token of the text (t). */
+  readonly signals: readonly PositionSignals[];
 }
 
 /** Scores the prompt if asked, then draws token after token. Yields what can be sent; returns how it ended. */
@@ -33,35 +37,33 @@ export async function* generateAnswer(
   const { question, reading, tokenizer, tally } = task;
   if (question.echo) yield await echoPrompt(task);
 
-  const sampler = createSampler(question.sampling, neverDrawn(tokenizer), task.random);
   const ends = new Set(tokenizer.endTokens);
   const text = createAnswerText(task.stops);
+  const signals: PositionSignals[] = [];
   let completionTokens = 0;
-  let finishReason: "stop" | "length" = "length";
+  let finishReason = task.atMost;
   while (completionTokens < task.maxTokens) {
     const prediction = await nextPrediction(reading, completionTokens, question.signal);
-    if (prediction === null) break;
-    const token = sampler.draw(prediction.logprobs);
+    if (prediction === null) {
+      finishReason = "length";
+      break;
+    }
+    const token = task.source.draw(prediction.logprobs);
     completionTokens++;
     if (ends.has(token)) {
       finishReason = "stop";
       break;
     }
     const score = scoreOf(prediction, token, tokenizer, question.topLogprobs);
-    tally.observe(prediction, token, score.bytes.length);
+    signals.push(tally.observe(prediction, token, score.bytes.length));
     const { piece, stopped } = text.push(score);
     if (piece.text !== "" || piece.tokens.length > 0) yield { type: "delta", ...piece };
-    if (stopped) return { finishReason: "stop", completionTokens, text: text.released };
+    if (stopped) return { finishReason: "stop", completionTokens, text: text.released, signals };
     reading.accept(token);
   }
   const rest = text.end();
   if (rest.text !== "" || rest.tokens.length > 0) yield { type: "delta", ...rest };
-  return { finishReason, completionTokens, text: text.released };
-}
-
-/** Controls that would say nothing: an answer consists of text and one end. */
-function neverDrawn(tokenizer: Tokenizer): number[] {
-  return [...tokenizer.specialTokens].filter((token) => !tokenizer.endTokens.includes(token));
+  return { finishReason, completionTokens, text: text.released, signals };
 }
 
 /** Null when a member's context is full in the middle of the answer; a prompt that does not fit is the client's error. */

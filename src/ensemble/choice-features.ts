@@ -25,15 +25,15 @@ export function optionFeatures(
   const states = memberIds.map((): Float32Array[] => []);
   let first = 0;
   for (const [i, { bytes, alone: members }] of items.entries()) {
-    const meanBytes = mean(bytes);
     for (const [m, id] of memberIds.entries()) {
       const alone = members.find(({ name }) => name === id);
       if (alone === undefined) throw new Error(`item ${i}: no scores of ${id}`);
       states[m]?.push(...alone.states);
+      const byBytes = perByte(alone.logprobs, bytes);
       for (const [option, logprob] of alone.logprobs.entries()) {
         const at = (first + option) * logprobs.columns + 2 * m;
         logprobs.data[at] = logprob;
-        logprobs.data[at + 1] = (logprob * meanBytes) / (bytes[option] ?? 1);
+        logprobs.data[at + 1] = byBytes[option] ?? 0;
       }
     }
     first += bytes.length;
@@ -45,8 +45,10 @@ export function optionFeatures(
   };
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** ln P of each option over its bytes, times the mean bytes of all (c), nats. */
+export function perByte(logprobs: readonly number[], bytes: readonly number[]): number[] {
+  const meanBytes = bytes.reduce((sum, length) => sum + length, 0) / bytes.length;
+  return logprobs.map((logprob, option) => (logprob * meanBytes) / (bytes[option] ?? 1));
 }
 
 function stacked(rows: readonly Float32Array[]): Matrix {

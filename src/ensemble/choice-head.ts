@@ -89,6 +89,19 @@ export function headScores(head: ChoiceHead, evidence: OptionEvidence): number[]
   return evidence.bytes.map((_, c) => parts.reduce((sum, part) => sum + (part[c] ?? 0), 0));
 }
 
+/** P of each of an item's options by the head alone, not calibrated (c). @throws Error, RangeError as `headScores` does */
+export function headProbabilities(head: ChoiceHead, evidence: OptionEvidence): number[] {
+  return optionProbabilities(headScores(head, evidence));
+}
+
+/** exp(s_i) / Σ_j exp(s_j) of the options' scores (c), nats. */
+export function optionProbabilities(scores: readonly number[]): number[] {
+  const largest = Math.max(...scores);
+  const weights = scores.map((score) => Math.exp(score - largest));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return weights.map((weight) => weight / sum);
+}
+
 /** The option with the highest score, the first among equals. */
 export function decideByHead(head: ChoiceHead, evidence: OptionEvidence): number {
   const scores = headScores(head, evidence);

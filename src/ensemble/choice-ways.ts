@@ -1,4 +1,5 @@
 import { decideByHead, type ChoiceHead } from "./choice-head.ts";
+import { perByte } from "./choice-features.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 import type { ChoiceItem } from "./option-tokens.ts";
 import { BY_LOG_PROBABILITY, MEAN_OF_PROBABILITIES, throughSharedSpace, withHead } from "./row-names.ts";
@@ -130,10 +131,7 @@ function decide(
   bytes: readonly number[],
   normalisation: Normalisation,
 ): Decision {
-  const meanBytes = bytes.reduce((sum, length) => sum + length, 0) / bytes.length;
-  const scores = logprobs.map((logprob, option) =>
-    normalisation === "none" ? logprob : (logprob * meanBytes) / (bytes[option] ?? 1),
-  );
+  const scores = normalisation === "none" ? logprobs : perByte(logprobs, bytes);
   const [first = 0, second = 0] = scores.toSorted((a, b) => b - a);
   return { choice: scores.indexOf(first), margin: first - second };
 }

@@ -26,6 +26,8 @@ export interface EmbedderOptions {
 /** Put before a member's name: its vectors in the shared space, which can be compared across members. */
 export const SHARED_PREFIX = "shared:";
 
+const SHARED_DEPTH = "deep";
+
 /**
  * Vectors of texts: `concord`, each member's own, and each member's in the shared space.
  *
@@ -79,10 +81,11 @@ export function createEmbedder({ encoders, natives, created }: EmbedderOptions):
       );
     }
     const { dimension, states, tokens } = await encoders.shared(model.slice(SHARED_PREFIX.length), texts, {
-      depth: "deep",
+      depths: [SHARED_DEPTH],
       signal,
     });
-    return { dimension, vectors: normaliseRows(states, dimension), tokens: sum(tokens) };
+    const rows = states.get(SHARED_DEPTH) ?? new Float32Array();
+    return { dimension, vectors: normaliseRows(rows, dimension), tokens: sum(tokens) };
   }
 
   return {

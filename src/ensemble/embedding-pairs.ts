@@ -39,15 +39,16 @@ export function turnsAndAnswers(documents: readonly CorpusDocument[]): TextPair[
 /** The question with its right answer. */
 export function questionsAndAnswers(items: readonly ChoiceItem[]): TextPair[] {
   return distinct(
-    items.map((item) => ({
-      left: questionOf(item).trim(),
-      right: (item.choices[item.label] ?? "").trim(),
-    })),
+    items.flatMap(({ context, choices, label }) =>
+      typeof context === "string"
+        ? [{ left: questionOf(context).trim(), right: (choices[label] ?? "").trim() }]
+        : [],
+    ),
   );
 }
 
 /** What an item asks, without the frame that tells a language model to answer; a choice may follow it. */
-export function questionOf({ context }: ChoiceItem): string {
+export function questionOf(context: string): string {
   return context.replace(/^Question: /, "").replace(/\nAnswer:$/, "\n");
 }
 

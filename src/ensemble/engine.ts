@@ -1,17 +1,30 @@
 import { createRandom } from "../linalg/random.ts";
 import type { AgreementLog } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { AnswerEvent, AnswerReport, Engine, ModelCard, Question } from "../ports/engine.ts";
+import type {
+  AnswerEvent,
+  AnswerReport,
+  Engine,
+  MemberLoss,
+  ModelCard,
+  Prompt,
+  Question,
+} from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { generateAnswer } from "./answer.ts";
+import { chooseAnswer } from "./choose-answer.ts";
+import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
+import { readPrompt, type ReadPrompt } from "./prompt.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
+import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
+import { createGivenTokens } from "./token-source.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -22,6 +35,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What confidences are told by; absent: none is. */
+  readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
   readonly quorum?: number | undefined;
 }
@@ -29,16 +44,30 @@ export interface EngineOptions {
 /**
  * Answers as the ensemble or as any one member, and logs every finished answer before its end is told. The ensemble
  * leaves plain texts that its anchor's vocabulary is unfit for to one follower, see `routeOf`. Where members are lost
- * it goes on with the others; a member that answers alone cannot be replaced once its answer has begun.
+ * it goes on with the others: a fused answer at the same token, one that was left to a follower after the text that is
+ * out, fused (penalties then count from there on). A member that was asked by its own name cannot be replaced.
  */
-export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: EngineOptions): Engine {
+export function createEngine({
+  ensemble,
+  log,
+  clock,
+  keepText,
+  confidence: book = NOTHING_CALIBRATED,
+  quorum = 1,
+}: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
-  for (const member of ensemble.members) answerers.set(member.info.id, memberAnswerer(member, clock));
+  for (const member of ensemble.members) {
+    answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
+  }
   const created = Math.floor(clock.now() / 1000);
 
-  /** The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. */
-  function loneAnswerer({ prompt, sampling }: Question): Answerer | null {
-    const taken = sampling.logitBias.size === 0 ? routeOf(ensemble, prompt) : null;
+  /**
+   * The member that the ensemble leaves the question to. Ids in a bias are the anchor's: such an answer is fused. Choices
+   * are weighed by what each member says in its own tokens, so that none has to be left to one.
+   */
+  function loneAnswerer({ prompt, sampling, choices }: Question): Answerer | null {
+    const fused = sampling.logitBias.size > 0 || choices !== undefined;
+    const taken = fused ? null : routeOf(ensemble, prompt);
     const member = taken && answerers.get(taken.member);
     return member ? { ...member, notFused: taken.reason } : null;
   }
@@ -54,78 +83,152 @@ export function createEngine({ ensemble, log, clock, keepText, quorum = 1 }: Eng
     async *answer(question) {
       const named = answerers.get(question.model);
       if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
+      const out = nothingOut(clock);
       const lone = question.model === ENSEMBLE_ID ? loneAnswerer(question) : null;
-      if (lone === null) return yield* answerAs(named, question);
-      let begun = false;
+      if (lone === null) return yield* answerAs(named, question, out);
       try {
-        for await (const event of answerAs(lone, question)) {
-          begun = true;
-          yield event;
-        }
+        yield* answerAs(lone, question, out);
       } catch (error) {
-        // Nothing is out yet, so the members that are left can still answer; the text of one vocabulary has no end in another.
-        if (begun || !(error instanceof GatewayError && error.code === "members_lost")) throw error;
-        yield* answerAs(named, question);
+        if (!(error instanceof GatewayError && error.code === "members_lost")) throw error;
+        out.lost = { id: lone.id, position: out.tokens, reason: error.message };
+        try {
+          yield* answerAs(named, question, out);
+        } catch (cause) {
+          // What fits the follower's context may not fit the ensemble's: the loss is what is wrong, not the request.
+          if (cause instanceof GatewayError && cause.code === "context_length_exceeded") throw error;
+          throw cause;
+        }
       }
     },
   };
 
-  async function* answerAs(answerer: Answerer, question: Question): AsyncGenerator<AnswerEvent> {
-    const start = clock.monotonic();
-    const createdAt = clock.now();
+  /** @param out what is out of the answer already, to which it adds */
+  async function* answerAs(
+    answerer: Answerer,
+    question: Question,
+    out: AnswerSoFar,
+  ): AsyncGenerator<AnswerEvent> {
+    const { tokenizer } = answerer.vocabulary;
     checkBias(question, answerer.vocabulary);
-    const reading = answerer.open(question.prompt);
+    const random = createRandom(
+      question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+    ).next;
+    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const reading = answerer.open(continuedPrompt(question.prompt, out.text));
     try {
-      const { context, scored } = reading.prompt;
-      const promptTokens = context.length + scored.length;
+      const readTokens = lengthOf(reading.prompt);
+      const promptTokens = out.text === "" ? readTokens : lengthOf(readPrompt(tokenizer, question.prompt));
+      const before = out.tokens;
+      const left = question.maxTokens === null ? null : question.maxTokens - before;
       const tally = createTally(answerer.members);
+      const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
+      const stops =
+        question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
       const generating = generateAnswer({
-        question,
+        question: { ...question, echo: question.echo && !out.echoed },
         reading,
-        tokenizer: answerer.vocabulary.tokenizer,
-        stops: question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop,
-        maxTokens: roomFor(question, promptTokens, answerer),
+        tokenizer,
+        stops: choice === null ? stops : [],
+        maxTokens: roomFor(question, choice?.tokens.length ?? left, readTokens, answerer),
+        atMost: choice === null ? "length" : "stop",
+        source: choice === null ? sampler : createGivenTokens(choice.tokens),
         tally,
-        random: createRandom(question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
-          .next,
       });
-      let firstTokenMs: number | null = null;
       let step = await generating.next();
       for (; !step.done; step = await generating.next()) {
-        if (step.value.type === "delta") firstTokenMs ??= clock.monotonic() - start;
+        note(out, step.value, clock);
         yield step.value;
       }
-      const { finishReason, completionTokens, text } = step.value;
+      const { finishReason } = step.value;
+      const completionTokens = before + step.value.completionTokens;
+      const losses = answerer.members.map(({ id }, m): MemberLoss | null => {
+        if (out.lost?.id === id) return { position: out.lost.position, reason: out.lost.reason };
+        const loss = reading.losses[m] ?? null;
+        return loss && { ...loss, position: before + loss.position };
+      });
+      const confidence =
+        choice?.confidence ??
+        (await confidenceInText(book, question, {
+          members: answerer.ensemble.members,
+          losses,
+          outcome: step.value,
+        }));
       const report: AnswerReport = {
-        ...tally.report(question.requestId, reading.latenciesMs, reading.losses),
+        ...tally.report(question.requestId, reading.latenciesMs, losses),
         answeredBy: answerer.id,
         ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
       };
       await log.append({
         requestId: question.requestId,
-        createdAt,
+        createdAt: out.createdAt,
         endpoint: question.endpoint,
         model: question.model,
         promptTokens,
         completionTokens,
         finishReason,
-        latencyMs: clock.monotonic() - start,
-        firstTokenMs,
+        latencyMs: clock.monotonic() - out.start,
+        firstTokenMs: out.firstTokenMs,
         report,
-        text: keepText ? { prompt: promptText(question, answerer), answer: text } : null,
+        text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
       });
-      yield { type: "end", finishReason, usage: { promptTokens, completionTokens }, report };
+      yield {
+        type: "end",
+        finishReason,
+        usage: { promptTokens, completionTokens },
+        report,
+        confidence,
+        ...(choice !== null && { choices: choice.choices }),
+      };
     } finally {
       reading.close();
     }
   }
 }
 
+/** What is out of an answer: whoever goes on with it begins there. */
+interface AnswerSoFar {
+  /** By the clock that never runs backwards, milliseconds. */
+  readonly start: number;
+  readonly createdAt: number;
+  firstTokenMs: number | null;
+  echoed: boolean;
+  text: string;
+  tokens: number;
+  /** Who began it and could not end it. */
+  lost: (MemberLoss & { readonly id: string }) | null;
+}
+
+function nothingOut(clock: Clock): AnswerSoFar {
+  const [start, createdAt] = [clock.monotonic(), clock.now()];
+  return { start, createdAt, firstTokenMs: null, echoed: false, text: "", tokens: 0, lost: null };
+}
+
+function note(out: AnswerSoFar, event: AnswerEvent, clock: Clock): void {
+  if (event.type === "prompt") out.echoed = true;
+  if (event.type !== "delta") return;
+  out.firstTokenMs ??= clock.monotonic() - out.start;
+  out.text += event.text;
+  out.tokens += event.tokens.length;
+}
+
+/** The prompt with the part of its answer that is out; only a plain text is ever gone on with. */
+function continuedPrompt(prompt: Prompt, text: string): Prompt {
+  return prompt.kind === "text" && text !== "" ? { ...prompt, text: prompt.text + text } : prompt;
+}
+
+function lengthOf({ context, scored }: ReadPrompt): number {
+  return context.length + scored.length;
+}
+
 interface Answerer {
   readonly id: string;
   /** Why it answers in the ensemble's place; absent where it was asked itself. */
   readonly notFused?: string;
-  open(prompt: Question["prompt"]): Reading;
+  /** Those who answer, as an ensemble: of all members, or of one. */
+  readonly ensemble: Ensemble;
+  /** Of them, those without which nothing is answered. */
+  readonly quorum: number;
+  open(prompt: Prompt): Reading;
   readonly members: readonly TalliedMember[];
   /** Whose tokens the answer is made of. */
   readonly vocabulary: LanguageModel;
@@ -137,6 +240,8 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Ans
   const { members, space } = ensemble;
   return {
     id: ENSEMBLE_ID,
+    ensemble,
+    quorum,
     open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
     members: space.members.map(({ id, weight }) => ({ id, weight })),
     vocabulary: members[0],
@@ -145,9 +250,11 @@ function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Ans
   };
 }
 
-function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
+function memberAnswerer(ensemble: Ensemble, member: LanguageModel, clock: Clock): Answerer {
   return {
     id: member.info.id,
+    ensemble: { ...ensemble, members: [member] },
+    quorum: 1,
     open: (prompt) => createSingleReading(member, prompt, clock),
     members: [{ id: member.info.id, weight: 1 }],
     vocabulary: member,
@@ -158,20 +265,21 @@ function memberAnswerer(member: LanguageModel, clock: Clock): Answerer {
 
 /** How many tokens the answer may have. @throws GatewayError context_length_exceeded */
 function roomFor(
-  question: Question,
+  { prompt, maxTokens }: Question,
+  asked: number | null,
   promptTokens: number,
   { id, notFused, contextLength }: Answerer,
 ): number {
   // The document start takes one place; the last token drawn is never read.
   const room = contextLength - promptTokens;
-  const asked = question.maxTokens;
   if (room < (asked ?? 1)) {
-    const wish = asked === null ? "" : ` and max_tokens asks for ${asked} more`;
+    const wisher = maxTokens === null ? "the choice" : "max_tokens";
+    const wish = asked === null ? "" : ` and ${wisher} asks for ${asked} more`;
     const reader = notFused === undefined ? id : `${id}, which answers this text alone,`;
     throw new GatewayError(
       "context_length_exceeded",
       `${reader} reads at most ${contextLength} tokens; the prompt has ${promptTokens}${wish}: shorten one of them`,
-      { param: question.prompt.kind === "chat" ? "messages" : "prompt" },
+      { param: prompt.kind === "chat" ? "messages" : "prompt" },
     );
   }
   return asked ?? room;

@@ -31,7 +31,7 @@ export interface QualityCurves {
    * the anchor's tokens, and the fused answer is the log-linear pool of these heads.
    */
   readonly byDimension: readonly QualityPoint[];
-  /** By tokens, at the fit's own k. */
+  /** By tokens, at the k nearest to half of the full rank, which in closed form is the same whatever the text. */
   readonly byTokens: readonly QualityPoint[];
   /** The fit's maps after their refinement; null where there was none. */
   readonly refined: QualityPoint | null;
@@ -78,12 +78,15 @@ export async function qualityCurves(options: CurveOptions): Promise<QualityCurve
   };
   const byDimension: QualityPoint[] = [];
   for (const k of dimensions) byDimension.push(await point(fitter.cut(svd, k), text));
+  const half = dimensions.reduce((best, k) =>
+    Math.abs(k - full / 2) < Math.abs(best - full / 2) ? k : best,
+  );
   const byTokens: QualityPoint[] = [];
   for (const beginning of beginnings) {
     const own = fitter.decompose(beginning, silentProgress);
-    byTokens.push(await point(fitter.cut(own, dimension), beginning));
+    byTokens.push(await point(fitter.cut(own, half), beginning));
   }
-  byTokens.push(...byDimension.filter((at) => at.dimension === dimension));
+  byTokens.push(...byDimension.filter((at) => at.dimension === half));
   const after = refined === null ? null : await point(refined, text);
   progress.finish();
   return {

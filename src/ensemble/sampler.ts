@@ -1,4 +1,5 @@
 import type { SamplingOptions } from "../ports/engine.ts";
+import type { Tokenizer } from "../ports/tokenizer.ts";
 
 /** Draws tokens of one answer; remembers what it drew, for the penalties. */
 export interface Sampler {
@@ -48,6 +49,11 @@ export function createSampler(
       return token;
     },
   };
+}
+
+/** Controls that would say nothing: an answer consists of text and one end. */
+export function neverDrawn(tokenizer: Tokenizer): number[] {
+  return [...tokenizer.specialTokens].filter((token) => !tokenizer.endTokens.includes(token));
 }
 
 /** The ids of the `count` largest entries, largest first, lowest id first among equals. */

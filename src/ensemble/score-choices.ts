@@ -2,7 +2,7 @@ import type { LanguageModel } from "../ports/language-model.ts";
 import { logSumExp } from "../stats/distributions.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { logMeanProbability } from "./baselines.ts";
-import { tokenizeOptions, type ChoiceItem, type OptionTokens } from "./option-tokens.ts";
+import { tokenizeOptions, type ChoiceQuestion, type OptionTokens } from "./option-tokens.ts";
 import { createPredictor, type Predictor } from "./predictor.ts";
 import { createPrefixReader, prefixStates, type PrefixReader } from "./prefix-reader.ts";
 import { BY_LOG_PROBABILITY, MEAN_OF_PROBABILITIES, throughSharedSpace } from "./row-names.ts";
@@ -49,7 +49,7 @@ export interface ChoiceScorer {
    * What is not wanted is empty, and costs nothing.
    * @throws GatewayError context_length_exceeded when a choice with its context is too long for a member
    */
-  score(item: ChoiceItem, wanted: WantedScores, signal?: AbortSignal): Promise<ItemScores>;
+  score(item: ChoiceQuestion, wanted: WantedScores, signal?: AbortSignal): Promise<ItemScores>;
   close(): void;
 }
 
@@ -63,7 +63,7 @@ const DECODED_AT_ONCE = 8;
  */
 export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
   const { members } = ensemble;
-  const predictor = createPredictor(ensemble, "text");
+  const predictors = { text: createPredictor(ensemble, "text"), chat: createPredictor(ensemble, "chat") };
   const readers = members.map((member) => {
     const sequence = member.openSequence();
     const middle = Math.round(member.info.layers / 2);
@@ -90,7 +90,15 @@ export function createChoiceScorer(ensemble: Ensemble): ChoiceScorer {
               }),
             )
           : [],
-        wanted.together ? scoreTogether(ensemble, predictor, anchorTokens, read, signal) : [],
+        wanted.together
+          ? scoreTogether(
+              ensemble,
+              typeof item.context === "string" ? predictors.text : predictors.chat,
+              anchorTokens,
+              read,
+              signal,
+            )
+          : [],
       ]);
       const encoder = new TextEncoder();
       return { bytes: item.choices.map((choice) => encoder.encode(choice).length), alone, together };
@@ -124,7 +132,7 @@ const NO_STATE: MemberState = { reason: "the anchor's tokens end inside a charac
 async function readOptions(
   { tokenizer, info }: LanguageModel,
   reader: PrefixReader,
-  item: ChoiceItem,
+  item: ChoiceQuestion,
   { followed, signal }: ReadingOptions,
 ): Promise<ReadOptions> {
   const tokens = tokenizeOptions(tokenizer, item);
@@ -137,8 +145,15 @@ async function readOptions(
     choices.push(meanOf(reader.tapped.slice(tokens.given + 1), info.width));
     for (const { at, index } of positionsOf(tokens, option)) own[at] = states[index] ?? new Float32Array(0);
     if (followed === null) continue;
-    const wanted = positionsOf(followed, option);
-    const offsets = wanted.map(({ index }) => followed.ends[option]?.[index - 1] ?? 0);
+    // A chat's turns have other bytes in the anchor's form: places are counted from the end of the context.
+    const ahead = tokens.contextBytes - followed.contextBytes;
+    const placed = positionsOf(followed, option).map(({ at, index }) => ({
+      at,
+      index,
+      end: followed.ends[option]?.[index - 1] ?? 0,
+    }));
+    const wanted = placed.filter(({ end }) => ahead === 0 || end >= followed.contextBytes);
+    const offsets = wanted.map(({ end }) => end + ahead);
     const found = await prefixStates(reader, tokenizer, text, offsets, signal);
     const ids = Array.from(followed.ids[option] ?? []);
     const ends = [0, ...(followed.ends[option] ?? [])];

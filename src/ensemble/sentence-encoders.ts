@@ -18,8 +18,10 @@ export interface OpenEncoder {
 
 export interface SentenceEncodersOptions {
   readonly sources: readonly EncoderSource[];
-  /** By depth, the best for one space alone first. */
+  /** By depth, the best for one space alone first; of one dimension. */
   readonly spaces: ReadonlyMap<SpaceDepth, SentenceSpace>;
+  /** Identity of the spaces. */
+  readonly space: string;
   /** The models that the spaces were fitted on. */
   readonly fitted: readonly Pick<EncoderSource, "id" | "weightsHash">[];
 }
@@ -34,9 +36,11 @@ export interface ClosableEncoders extends SentenceEncoders {
  * it and is started again by the next one; the others go on.
  */
 export function createSentenceEncoders(options: SentenceEncodersOptions): ClosableEncoders {
-  const { sources, spaces, fitted } = options;
+  const { sources, spaces, space, fitted } = options;
   const opened = new Map<string, Promise<OpenEncoder>>();
   let closed = false;
+  const depths = [...spaces.keys()];
+  const dimension = [...spaces.values()][0]?.dimension ?? 0;
   const ids = sources.map(({ id }) => id);
   const sharedIds = sources
     .filter((source) =>
@@ -75,34 +79,36 @@ export function createSentenceEncoders(options: SentenceEncodersOptions): Closab
     }
   }
 
-  function mapOf(id: string, depth: SpaceDepth | undefined): { map: SentenceMap; dimension: number } {
-    const name = depth ?? [...spaces.keys()][0];
-    const space = name === undefined ? undefined : spaces.get(name);
-    if (space === undefined) {
-      throw new RangeError(`shared: expected a depth of ${[...spaces.keys()].join(", ")}, got ${name}`);
+  function mapOf(id: string, depth: SpaceDepth): SentenceMap {
+    const found = spaces.get(depth);
+    if (found === undefined) {
+      throw new RangeError(`shared: expected a depth of ${depths.join(", ")}, got ${depth}`);
     }
-    const map = sharedIds.includes(id) ? space.maps.find((candidate) => candidate.id === id) : undefined;
+    const map = sharedIds.includes(id) ? found.maps.find((candidate) => candidate.id === id) : undefined;
     if (map === undefined) {
       const message = `the model '${id}' has no map into the shared space; there are: ${sharedIds.join(", ")}`;
       throw new GatewayError("unknown_model", message, { param: "model" });
     }
-    return { map, dimension: space.dimension };
+    return map;
   }
 
   return {
     ids,
     sharedIds,
-    depths: [...spaces.keys()],
+    space,
+    depths,
     info: (id) => use(id, async ({ info }) => info),
     encode: (id, texts, encodeOptions) => use(id, (encoder) => encoder.encode(texts, encodeOptions)),
-    async shared(id, texts, { depth, signal } = {}) {
-      const { map, dimension } = mapOf(id, depth);
-      const { layers, tokens } = await use(id, (encoder) =>
-        encoder.encode(texts, { layers: [map.layer], signal }),
-      );
-      const states = layers.get(map.layer);
-      if (states === undefined) throw new Error(`${id}: encoded without the layer ${map.layer} asked for`);
-      return { dimension, states: projectSentences(map, states), tokens };
+    async shared(id, texts, { depths: asked = depths.slice(0, 1), signal } = {}) {
+      const maps = asked.map((depth) => [depth, mapOf(id, depth)] as const);
+      const layers = [...new Set(maps.map(([, { layer }]) => layer))];
+      const read = await use(id, (encoder) => encoder.encode(texts, { layers, signal }));
+      const states = maps.map(([depth, map]) => {
+        const own = read.layers.get(map.layer);
+        if (own === undefined) throw new Error(`${id}: encoded without the layer ${map.layer} asked for`);
+        return [depth, projectSentences(map, own)] as const;
+      });
+      return { dimension, states: new Map(states), tokens: read.tokens };
     },
     async close() {
       closed = true;

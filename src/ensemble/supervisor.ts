@@ -140,7 +140,7 @@ export async function createSupervisor<R extends Running>(
     try {
       await begin();
     } catch (error) {
-      if (state.kind !== "closed") pause(messageOf(error));
+      if (state.kind !== "closed") pause(reasonOf(id, error));
     }
   }
 
@@ -282,11 +282,8 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Its message without the name that `fail` puts before it. */
-function reasonOf(id: string, error: Error): string {
-  return error.message.startsWith(`${id}: `) ? error.message.slice(id.length + 2) : error.message;
+/** Its message without the name, which is put before it where it is told. */
+function reasonOf(id: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith(`${id}: `) ? message.slice(id.length + 2) : message;
 }

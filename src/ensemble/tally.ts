@@ -5,13 +5,30 @@ import type { Prediction } from "./reading.ts";
 /** Adds up, position by position, how well the text was predicted and how far the members agreed. */
 export interface Tally {
   /** One text token that came true under `prediction`; `bytes` is its length in UTF-8. */
-  observe(prediction: Prediction, token: number, bytes: number): void;
+  observe(prediction: Prediction, token: number, bytes: number): PositionSignals;
   /** @param losses each member's, where it was lost */
   report(
     requestId: string,
     latenciesMs: readonly number[],
     losses?: readonly (MemberLoss | null)[],
   ): TalliedReport;
+}
+
+/** How sure the answer was of one token, and how far the members agreed there. */
+export interface PositionSignals {
+  /** ln p of the token that came, nats. */
+  readonly logprob: number;
+  /** Of the answering distribution, nats. */
+  readonly entropy: number;
+  /** Null where fewer than two members were there to compare. */
+  readonly disagreement: {
+    /** Jensen–Shannon, nats. */
+    readonly divergence: number;
+    /** 1 where all have the same most likely token, 0 where not. */
+    readonly sameTop: number;
+    /** Mean pairwise cosine distance of the projected states, in [0, 2]. */
+    readonly distance: number;
+  } | null;
 }
 
 /** A report but for who answered. */
@@ -43,7 +60,9 @@ export function createTally(members: readonly TalliedMember[]): Tally {
     observe(prediction, token, bytes) {
       const top = argMax(prediction.logprobs);
       add(answering, prediction.logprobs, token, bytes);
-      answering.entropy += entropy(prediction.logprobs);
+      const logprob = prediction.logprobs[token] ?? -Infinity;
+      const own = { logprob, entropy: entropy(prediction.logprobs) };
+      answering.entropy += own.entropy;
       const present: Present[] = [];
       for (const [m, { logprobs, reason, weight, state }] of prediction.members.entries()) {
         const sum = sums[m];
@@ -53,23 +72,24 @@ export function createTally(members: readonly TalliedMember[]): Tally {
           sum.reason = reason ?? "no state";
           continue;
         }
-        const own = argMax(logprobs);
+        const first = argMax(logprobs);
         add(sum, logprobs, token, bytes);
         sum.weight += weight;
-        if (own === top) sum.sameTop++;
-        present.push({ sum, logprobs, state, top: own });
+        if (first === top) sum.sameTop++;
+        present.push({ sum, logprobs, state, top: first });
       }
-      if (present.length === 0) return;
+      if (present.length === 0) return { ...own, disagreement: null };
       const { divergence, entropies } =
         prediction.comparison ?? jensenShannon(present.map((member) => member.logprobs));
       for (const [i, member] of present.entries()) member.sum.entropy += entropies[i] ?? 0;
-      if (present.length === 1) return;
+      if (present.length === 1) return { ...own, disagreement: null };
+      const sameTop = Number(present.every((member) => member.top === present[0]?.top));
+      const distance = meanCosineDistance(present.flatMap(({ state }) => (state === null ? [] : [state])));
       compared.positions++;
       compared.divergence += divergence;
-      if (present.every((member) => member.top === present[0]?.top)) compared.sameTop++;
-      compared.distance += meanCosineDistance(
-        present.flatMap(({ state }) => (state === null ? [] : [state])),
-      );
+      compared.sameTop += sameTop;
+      compared.distance += distance;
+      return { ...own, disagreement: { divergence, sameTop, distance } };
     },
     report(requestId, latenciesMs, losses = []) {
       return {

@@ -1,12 +1,15 @@
 import { Hono } from "hono";
+import { except } from "hono/combine";
 import { createMiddleware } from "hono/factory";
 import type { Clock } from "../ports/clock.ts";
 import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
+import type { Probes } from "../ports/probes.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
+import { classify } from "./classify.ts";
 import { completions } from "./completions.ts";
 import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environment.ts";
 import { embeddings } from "./embeddings.ts";
@@ -14,19 +17,22 @@ import { answerWithError, asGatewayError } from "./error-response.ts";
 import { health, ready, requireReady, type Readiness } from "./health.ts";
 import { describe } from "./invalid-field.ts";
 import { findModel, listModels } from "./models.ts";
+import { exportProbe, findProbe, fitProbe, importProbe, listProbes, removeProbe } from "./probes.ts";
 import { limitBody } from "./request-body.ts";
 
 export interface GatewayDependencies {
   readonly engine: Engine;
   /** Absent: nothing gives embeddings, and there is no path for them. */
   readonly embedder?: Embedder | undefined;
+  /** Absent: there are no probes, and no paths for them. */
+  readonly probes?: Probes | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
   /** How the members are, for `/readyz`; null while that is not known. */
   readonly health?: (() => EnsembleHealth | null) | undefined;
   /** When given, every path under /v1 asks for it as a bearer token. */
   readonly apiKey?: string | undefined;
-  /** The largest request body, bytes. Default 8 MiB. */
+  /** The largest request body, bytes. Default 8 MiB, for the examples of a probe 64 MiB. */
   readonly bodyLimitBytes?: number | undefined;
   /** The unique part of a request's id. Default `crypto.randomUUID`. */
   readonly newRequestId?: (() => string) | undefined;
@@ -37,8 +43,13 @@ export interface GatewayDependencies {
 export type Gateway = Hono<GatewayEnvironment>;
 
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
+/** 50,000 examples of a paragraph each. */
+const EXAMPLES_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The HTTP face of an engine: OpenAI's chat and text completions, embeddings, the models, health. Routes may be added to it. */
+const PROBES = "/v1/probes";
+const CLASSIFY = "/classify";
+
+/** The HTTP face of an engine: OpenAI's chat and text completions, embeddings, probes, the models, health. Routes may be added to it. */
 export function createGateway(deps: GatewayDependencies): Gateway {
   const { engine, embedder = null, clock } = deps;
   const reportFailure = reporter(deps.onInternalError ?? logInternalError);
@@ -52,8 +63,11 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.notFound((c) => answerWithError(c, unknownPath(c)));
 
   app.use(identifyRequest(deps.newRequestId ?? (() => crypto.randomUUID())));
-  if (deps.apiKey !== undefined) app.use("/v1/*", requireApiKey(deps.apiKey));
-  app.use("/v1/*", limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES));
+  for (const path of ["/v1/*", CLASSIFY]) {
+    if (deps.apiKey !== undefined) app.use(path, requireApiKey(deps.apiKey));
+    app.use(path, except(PROBES, limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES)));
+  }
+  app.use(PROBES, limitBody(deps.bodyLimitBytes ?? EXAMPLES_LIMIT_BYTES));
 
   const answering = requireReady(deps.readiness);
   app.post("/v1/chat/completions", answering, chatCompletions(source)).all(allowOnly("POST"));
@@ -61,6 +75,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   if (embedder !== null) {
     app.post("/v1/embeddings", answering, embeddings(embedder)).all(allowOnly("POST"));
   }
+  if (deps.probes !== undefined) addProbes(app, answering, deps.probes, source);
   app.get("/v1/models", listModels(source)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
@@ -68,9 +83,29 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   return app;
 }
 
+function addProbes(
+  app: Gateway,
+  answering: ReturnType<typeof requireReady>,
+  probes: Probes,
+  { clock, reportFailure }: AnswerSource,
+): void {
+  app
+    .post(PROBES, answering, fitProbe(probes, reportFailure))
+    .get(answering, listProbes(probes))
+    .all(allowOnly("GET, HEAD, POST"));
+  app.post(`${PROBES}/import`, answering, importProbe(probes));
+  app.get(`${PROBES}/:name/export`, answering, exportProbe(probes)).all(allowOnly("GET, HEAD"));
+  app
+    .get(`${PROBES}/:name`, answering, findProbe(probes))
+    .delete(answering, removeProbe(probes))
+    .all(allowOnly("DELETE, GET, HEAD"));
+  app.post(CLASSIFY, answering, classify(probes, clock)).all(allowOnly("POST"));
+}
+
 /** An answer's id says what it is an answer to; it is also the request's. */
 function idPrefix(path: string): string {
   if (path === "/v1/chat/completions") return "chatcmpl-";
+  if (path === CLASSIFY) return "classify-";
   return path === "/v1/completions" ? "cmpl-" : "req-";
 }
 
@@ -94,7 +129,7 @@ const allowOnly =
   };
 
 function unknownPath(c: GatewayContext): GatewayError {
-  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, embeddings, models.`;
+  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, embeddings, probes, models; and /classify.`;
   return new GatewayError("not_found", message);
 }
 

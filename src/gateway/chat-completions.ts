@@ -1,12 +1,13 @@
 import type { Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import { askedAnswer } from "./answer-format.ts";
 import { answerEvents, requireModel, usageOf, wholeAnswer } from "./answer.ts";
 import { concordReport } from "./concord-report.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { readJsonObject } from "./request-body.ts";
-import { chatRequest, samplingOf, type ChatRequest } from "./schemas.ts";
+import { chatRequest, type ChatRequest } from "./schemas.ts";
 import { disconnection, streamChunks } from "./sse.ts";
 import { requireStreamForOptions } from "./stream-options.ts";
 import { supportedFields } from "./unsupported.ts";
@@ -58,7 +59,7 @@ function questionOf(request: ChatRequest, requestId: string, signal: AbortSignal
     prompt: { kind: "chat", messages: request.messages },
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
     stop: request.stop,
-    sampling: samplingOf(request),
+    ...askedAnswer(request),
     topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : null,
     echo: false,
     signal,
@@ -80,7 +81,7 @@ async function completionOf(source: AnswerSource, request: ChatRequest, question
     model: head.model,
     choices: [choice],
     usage: usageOf([end]),
-    concord: concordReport(end.report),
+    concord: concordReport(end, question),
   };
 }
 
@@ -101,7 +102,7 @@ async function* chunksOf(source: AnswerSource, request: ChatRequest, question: Q
     if (!begun) yield chunk({ delta: { role: "assistant", content: "", refusal: null } });
     begun = true;
     if (event.type === "end") {
-      yield { ...chunk({ finish_reason: event.finishReason }), concord: concordReport(event.report) };
+      yield { ...chunk({ finish_reason: event.finishReason }), concord: concordReport(event, question) };
       if (withUsage) yield { ...chunk({}), choices: [], usage: usageOf([event]) };
     } else if (event.text !== "" || (request.logprobs && event.tokens.length > 0)) {
       const logprobs = request.logprobs ? chatLogprobs(event.tokens) : null;

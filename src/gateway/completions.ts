@@ -1,5 +1,6 @@
 import type { Prompt, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import { askedAnswer } from "./answer-format.ts";
 import {
   answerEvents,
   requireModel,
@@ -13,7 +14,7 @@ import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { createCompletionLogprobs } from "./logprobs.ts";
 import { readJsonObject } from "./request-body.ts";
-import { completionRequest, samplingOf, type CompletionRequest } from "./schemas.ts";
+import { COMPLETION_TOKENS, completionRequest, type CompletionRequest } from "./schemas.ts";
 import { disconnection, streamChunks } from "./sse.ts";
 import { requireStreamForOptions } from "./stream-options.ts";
 import { supportedFields } from "./unsupported.ts";
@@ -62,14 +63,16 @@ function questionOf(
   requestId: string,
   signal: AbortSignal,
 ): Question {
+  const asked = askedAnswer(request);
+  const free = asked.choices === undefined ? COMPLETION_TOKENS : null;
   return {
     requestId,
     model: request.model,
     endpoint: "completions",
     prompt,
-    maxTokens: request.max_tokens,
+    maxTokens: request.max_tokens ?? free,
     stop: request.stop,
-    sampling: samplingOf(request),
+    ...asked,
     topLogprobs: request.logprobs ?? null,
     echo: request.echo,
     signal,
@@ -80,8 +83,8 @@ function questionOf(
  * Where the report of an answer goes: on the object when it holds the only answer, as for a chat;
  * on its choice when there are several.
  */
-function placeReport(end: AnswerEnd, questions: readonly Question[]) {
-  const concord = concordReport(end.report);
+function placeReport(end: AnswerEnd, index: number, questions: readonly Question[]) {
+  const concord = concordReport(end, questions[index]);
   return questions.length === 1
     ? { onObject: { concord }, onChoice: {} }
     : { onObject: {}, onChoice: { concord } };
@@ -101,10 +104,10 @@ async function completionOf(
     text,
     logprobs: request.logprobs === undefined ? null : createCompletionLogprobs()(tokens),
     finish_reason: end.finishReason,
-    ...placeReport(end, questions).onChoice,
+    ...placeReport(end, index, questions).onChoice,
   }));
   const ends = answers.map((answer) => answer.end);
-  const onObject = ends.map((end) => placeReport(end, questions).onObject)[0];
+  const onObject = ends.map((end, index) => placeReport(end, index, questions).onObject)[0];
   return { ...head, choices, usage: usageOf(ends), ...onObject };
 }
 
@@ -128,7 +131,7 @@ async function* chunksOf(
     for await (const event of answerEvents(source.engine, question)) {
       if (event.type === "end") {
         ends.push(event);
-        const { onObject, onChoice } = placeReport(event, questions);
+        const { onObject, onChoice } = placeReport(event, index, questions);
         yield { ...chunk({ index, finish_reason: event.finishReason, ...onChoice }), ...onObject };
       } else if (event.text !== "" || (request.logprobs !== undefined && event.tokens.length > 0)) {
         const logprobs = request.logprobs === undefined ? null : logprobsOf(event.tokens);

@@ -1,7 +1,7 @@
-import { encodeBase64 } from "hono/utils/encode";
 import type { Embedder, Embeddings } from "../ports/embedder.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { GatewayContext } from "./environment.ts";
+import { encodeFloat32s } from "./float32-base64.ts";
 import { describe, readFields } from "./invalid-field.ts";
 import { readJsonObject } from "./request-body.ts";
 import { embeddingsRequest, type EmbeddingsRequest } from "./schemas.ts";
@@ -19,7 +19,7 @@ export const embeddings =
     const { dimension, vectors, tokens } = shortened(made, request);
     const data = texts.map((_, index) => {
       const vector = vectors.slice(index * dimension, (index + 1) * dimension);
-      const embedding = request.encoding_format === "base64" ? encodeBase64(bytesOf(vector)) : [...vector];
+      const embedding = request.encoding_format === "base64" ? encodeFloat32s(vector) : [...vector];
       return { object: "embedding", index, embedding };
     });
     return c.json({
@@ -53,11 +53,4 @@ function shortened({ dimension, vectors, tokens }: Embeddings, request: Embeddin
     cut.set(length > 0 ? head.map((x) => x / length) : head, row * wanted);
   }
   return { dimension: wanted, vectors: cut, tokens };
-}
-
-/** Single precision, little-endian, as OpenAI's clients read base64. */
-function bytesOf(vector: Float32Array): ArrayBuffer {
-  const view = new DataView(new ArrayBuffer(vector.length * Float32Array.BYTES_PER_ELEMENT));
-  for (const [i, x] of vector.entries()) view.setFloat32(i * Float32Array.BYTES_PER_ELEMENT, x, true);
-  return view.buffer;
 }

@@ -9,20 +9,20 @@ const MOST_ITEMS = 2048;
 const MOST_STOPS = 4;
 const MOST_ALTERNATIVES = 20;
 /** OpenAI's default for completions. */
-const COMPLETION_TOKENS = 16;
+export const COMPLETION_TOKENS = 16;
 
 const loneSurrogate = /\p{Surrogate}/u;
 const wellFormedText = "a string of whole characters (no lone surrogates)";
 const isWellFormed = (text: unknown): text is string => typeof text === "string" && !loneSurrogate.test(text);
-const text = z.string("a string").refine(isWellFormed, wellFormedText);
-const flag = z.boolean("true or false");
+export const text = z.string("a string").refine(isWellFormed, wellFormedText);
+export const flag = z.boolean("true or false");
 
 function numberIn(low: number, high: number) {
   const expected = `a number from ${low} to ${high}`;
   return z.number(expected).min(low, expected).max(high, expected);
 }
 
-function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
+export function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
   const expected =
     high === Number.MAX_SAFE_INTEGER
       ? `a whole number, at least ${low}`
@@ -31,7 +31,7 @@ function integerIn(low: number, high: number = Number.MAX_SAFE_INTEGER) {
 }
 
 /** The length is checked before the items are, so that a fault in each of a million items costs nothing. */
-function listOf<T>(item: z.ZodType<T>, expected: string, most: number) {
+export function listOf<T>(item: z.ZodType<T>, expected: string, most: number) {
   return z.array(z.unknown(), expected).min(1, expected).max(most, expected).pipe(z.array(item));
 }
 
@@ -65,10 +65,68 @@ const streamOptions = z.strictObject(
   "an object with include_usage",
 );
 
+const MOST_CHOICES = 128;
+const choices = listOf(
+  text.min(1, "a string that is not empty"),
+  `an array of 1 to ${MOST_CHOICES} strings`,
+  MOST_CHOICES,
+).refine((values) => new Set(values).size === values.length, "choices that differ from each other");
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const jsonSchema = z.custom<object>(isObject, "a JSON schema, an object");
+
+const formatPhrase = '"text", "json_object" or "json_schema"';
+const responseFormat = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("json_object") }),
+    z.strictObject({
+      type: z.literal("json_schema"),
+      json_schema: z.strictObject(
+        {
+          schema: jsonSchema,
+          // The answer keeps to the schema in any case, and no member reads its name.
+          name: z.unknown().optional(),
+          description: z.unknown().optional(),
+          strict: z.unknown().optional(),
+        },
+        "an object with a schema",
+      ),
+    }),
+  ],
+  `an object whose type is ${formatPhrase}`,
+);
+
+const structuredOutputs = z.strictObject(
+  {
+    choice: choices.optional(),
+    json: z.unknown().optional(),
+    json_object: z.unknown().optional(),
+    regex: z.unknown().optional(),
+    grammar: z.unknown().optional(),
+  },
+  "an object with choice",
+);
+
+const demands = z.strictObject(
+  {
+    coverage: z
+      .number("a number above 0 and below 1")
+      .gt(0, "a number above 0 and below 1")
+      .lt(1, "a number above 0 and below 1")
+      .optional(),
+    min_confidence: numberIn(0, 1).optional(),
+  },
+  "an object with coverage or min_confidence",
+);
+
 /** What both endpoints take. */
 const shared = {
   model: z.string("the name of a model; GET /v1/models lists them"),
-  temperature: numberIn(0, 2).default(1),
+  /** Absent: 1, and for a choice 0. */
+  temperature: numberIn(0, 2).optional(),
   top_p: numberIn(0, 1).default(1),
   // vLLM's clients send -1 for "off".
   top_k: integerIn(-1)
@@ -82,6 +140,11 @@ const shared = {
   stop: stop.default([]),
   stream: flag.default(false),
   stream_options: streamOptions.optional(),
+  response_format: responseFormat.optional(),
+  structured_outputs: structuredOutputs.optional(),
+  // What vLLM's clients sent before structured_outputs.
+  guided_choice: choices.optional(),
+  concord: demands.optional(),
 };
 
 const MOST_PARTS = 128;
@@ -173,7 +236,8 @@ const prompts = z.unknown().transform((value, context): Prompt[] => {
 export const completionRequest = z.strictObject({
   ...shared,
   prompt: prompts,
-  max_tokens: integerIn(0).default(COMPLETION_TOKENS),
+  /** Absent: 16, and for a choice as many as it takes. */
+  max_tokens: integerIn(0).optional(),
   logprobs: integerIn(0, MOST_ALTERNATIVES).optional(),
   echo: flag.default(false),
 });
@@ -182,20 +246,24 @@ export type CompletionRequest = z.infer<typeof completionRequest>;
 const inputPhrase = `a string that is not empty, or an array of 1 to ${MOST_ITEMS} of them (token ids are not read)`;
 const inputText = text.min(1, "a string that is not empty");
 
+/** One text or several, none empty. */
+export const inputTexts = z
+  .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
+  .transform((texts) => (typeof texts === "string" ? [texts] : texts));
+
 /** `POST /v1/embeddings`. */
 export const embeddingsRequest = z.strictObject({
   model: shared.model,
-  input: z
-    .union([inputText, listOf(inputText, inputPhrase, MOST_ITEMS)], inputPhrase)
-    .transform((texts) => (typeof texts === "string" ? [texts] : texts)),
+  input: inputTexts,
   encoding_format: z.enum(["float", "base64"], '"float" or "base64"').default("float"),
   dimensions: integerIn(1).optional(),
 });
 export type EmbeddingsRequest = z.infer<typeof embeddingsRequest>;
 
-export function samplingOf(request: ChatRequest | CompletionRequest): SamplingOptions {
+/** @param temperature where the request has none */
+export function samplingOf(request: ChatRequest | CompletionRequest, temperature: number): SamplingOptions {
   return {
-    temperature: request.temperature,
+    temperature: request.temperature ?? temperature,
     topP: request.top_p,
     topK: request.top_k,
     minP: request.min_p,

@@ -33,7 +33,7 @@ const never = { accepts: () => false };
 
 const noTools = "Concord's members do not call tools; leave it out.";
 const oneAnswer = "Concord gives one answer per prompt; send the request again with another seed for more.";
-const noGrammar = "Concord does not constrain its answers to a grammar; ask for the format in the prompt.";
+const noGrammar = "Concord holds its answers to a choice of strings; use structured_outputs with choice.";
 const textOnly = "Concord reads and writes text only; leave it out.";
 const noReasoning = "Concord's members do not reason in a hidden text; leave it out.";
 const noBeams = "Concord samples one answer token by token; leave it out.";
@@ -51,11 +51,8 @@ const limits: ReadonlyMap<string, Limit> = new Map([
     "suffix",
     { ...only(""), reason: "Concord writes on after the prompt and cannot fill a gap; leave it out." },
   ],
-  ["response_format", { accepts: isTextFormat, reason: noGrammar }],
-  ["structured_outputs", { ...never, reason: noGrammar }],
   ["guided_json", { ...never, reason: noGrammar }],
   ["guided_regex", { ...never, reason: noGrammar }],
-  ["guided_choice", { ...never, reason: noGrammar }],
   ["guided_grammar", { ...never, reason: noGrammar }],
   ["modalities", { accepts: isTextModality, reason: textOnly }],
   ["audio", { ...never, reason: textOnly }],
@@ -86,10 +83,6 @@ export function supportedFields(fields: Fields): Record<string, unknown> {
       throw new GatewayError("unsupported", message, { param });
     }),
   );
-}
-
-function isTextFormat(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "type" in value && value.type === "text";
 }
 
 function isTextModality(value: unknown): boolean {

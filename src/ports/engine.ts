@@ -54,6 +54,20 @@ export const plainSampling: SamplingOptions = {
   seed: null,
 };
 
+/** One of the texts that an answer is chosen from: what is read and judged, and what the answer then says. */
+export interface AnswerChoice {
+  readonly value: string;
+  readonly text: string;
+}
+
+/** What the client asks of an answer's confidence. */
+export interface Demands {
+  /** Of the prediction set, in (0, 1); null: no set is asked for. */
+  readonly coverage: number | null;
+  /** Below it the answer is marked as an abstention; null: never. */
+  readonly minConfidence: number | null;
+}
+
 export interface Question {
   readonly requestId: string;
   readonly model: string;
@@ -67,6 +81,10 @@ export interface Question {
   readonly topLogprobs: number | null;
   /** Score and return the prompt's own tokens before the answer. */
   readonly echo: boolean;
+  /** What the answer is one of; absent: free text. */
+  readonly choices?: readonly AnswerChoice[] | undefined;
+  /** Absent: none. */
+  readonly demands?: Demands | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -90,7 +108,41 @@ export type AnswerEvent =
       readonly finishReason: "stop" | "length";
       readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
       readonly report: AnswerReport;
+      readonly confidence: Confidence;
+      /** Only of a question with choices. */
+      readonly choices?: ChoiceProbabilities;
     };
+
+/** The probability that an answer is right, or why none can be told. */
+export type Confidence =
+  | {
+      /** In [0, 1], calibrated on questions of which the right answer is known. */
+      readonly value: number;
+      /** What right means: the choice is the right one, or a short answer names the right thing. */
+      readonly kind: "choice" | "short_answer";
+      /** The questions it was calibrated on. */
+      readonly calibration: CalibrationSet;
+    }
+  | { readonly value: null; readonly reason: string };
+
+/** Questions that a confidence was calibrated on: it holds for others as far as they are like these. */
+export interface CalibrationSet {
+  readonly name: string;
+  /** How many, none of which anything else was learned from. */
+  readonly items: number;
+  /**
+   * How usual a question this would be among them, in (0, 1]: the share of them that are as unusual or more. Below 0.02 no
+   * confidence is told.
+   */
+  readonly likeness: number;
+}
+
+export interface ChoiceProbabilities {
+  /** Of each choice, together 1, in the order of the question: calibrated where there is a confidence (c). */
+  readonly probabilities: readonly number[];
+  /** Indices of the choices that the right one is among with the asked coverage; null: not asked for, or not calibrated. */
+  readonly predictionSet: readonly number[] | null;
+}
 
 /** How far the members agreed over one answer. Means over the scored positions; null where there was nothing to compare. */
 export interface Agreement {

@@ -5,8 +5,8 @@ import type { EncodeOptions, SentenceStates } from "./sentence-encoder.ts";
 export type SpaceDepth = "middle" | "deep";
 
 export interface SharedOptions {
-  /** One of `depths`. Default: the first of them. */
-  readonly depth?: SpaceDepth | undefined;
+  /** Some of the encoders' `depths`, read in one pass. Default: the first of them. */
+  readonly depths?: readonly SpaceDepth[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -14,8 +14,8 @@ export interface SharedOptions {
 export interface SharedStates {
   /** r. */
   readonly dimension: number;
-  /** Row-major (n, r), centred on the text the space was fitted on; not normalised to a length. */
-  readonly states: Float32Array;
+  /** By depth, row-major (n, r), centred on the text the space was fitted on; not normalised to a length. */
+  readonly states: ReadonlyMap<SpaceDepth, Float32Array>;
   /** Tokens read of each text (n). */
   readonly tokens: Int32Array;
 }
@@ -29,6 +29,8 @@ export interface SentenceEncoders {
   readonly ids: readonly string[];
   /** Those of them that have a map into the shared space; the others only have states of their own. */
   readonly sharedIds: readonly string[];
+  /** Identity of the shared space: states of another one mean something else. */
+  readonly space: string;
   /** Depths that the shared space has maps for, the best for one space alone first. */
   readonly depths: readonly SpaceDepth[];
   /** What a model is, starting it where needed. @throws GatewayError unknown_model | members_lost */

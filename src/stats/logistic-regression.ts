@@ -45,8 +45,9 @@ export interface ChosenLogistic {
   readonly ridge: number;
   /** Mean negative log-likelihood of held-out examples under each ridge, nats. */
   readonly losses: readonly number[];
-  /** Class probabilities (n, c) of each example by the fit that held it out, with the ridge chosen. */
-  readonly heldOut: Matrix;
+  /** The fold (n) that held each example out, and each fold's model from the others, with the ridge chosen. */
+  readonly fold: Int32Array;
+  readonly foldModels: readonly LogisticModel[];
 }
 
 /** Nats an example that the next step may still gain: of a model that stays, and of one that is only scored. */
@@ -106,16 +107,29 @@ export function chooseLogisticRegression(
   }
   const best = losses.indexOf(Math.min(...losses));
   if (best < 0) throw new RangeError("chooseLogisticRegression: expected at least one ridge");
-  const heldOut = createMatrix(fold.length, task.classes);
-  for (const [out, models] of found.entries()) {
-    const probabilities = classProbabilities(widened(models[best]!), task.features);
-    for (const [i, own] of fold.entries()) {
-      if (own === out) heldOut.data.set(rowBlock(probabilities, i, 1).data, i * task.classes);
-    }
-  }
   const model = fitFinal(task, preconditioners[best]!, found[0]?.[best]);
   onProgress?.(1);
-  return { model, ridge: ridges[best]!, losses, heldOut };
+  const foldModels = found.map((models) => widened(models[best]!));
+  return { model, ridge: ridges[best]!, losses, fold, foldModels };
+}
+
+/**
+ * Class probabilities (n, c) of each example by the model that had held it out.
+ * @param features X (n, d) of the same examples: as they were learned from, or as something else sees them
+ */
+export function heldOutProbabilities(
+  { fold, foldModels }: Pick<ChosenLogistic, "fold" | "foldModels">,
+  features: Matrix,
+): Matrix {
+  const classes = foldModels[0]?.intercepts.length ?? 0;
+  const result = createMatrix(fold.length, classes);
+  for (const [out, model] of foldModels.entries()) {
+    const probabilities = classProbabilities(model, features);
+    for (const [i, own] of fold.entries()) {
+      if (own === out) result.data.set(rowBlock(probabilities, i, 1).data, i * classes);
+    }
+  }
+  return result;
 }
 
 /** Class probabilities of rows X (n, d) → (n, c). Cost 2ndc. @throws RangeError when X has not d columns */

@@ -4,7 +4,8 @@ import { z } from "zod";
 export type SafeTensor =
   | { readonly dtype: "F32"; readonly shape: readonly number[]; readonly data: Float32Array }
   | { readonly dtype: "F16"; readonly shape: readonly number[]; readonly data: Uint16Array }
-  | { readonly dtype: "I32"; readonly shape: readonly number[]; readonly data: Int32Array };
+  | { readonly dtype: "I32"; readonly shape: readonly number[]; readonly data: Int32Array }
+  | { readonly dtype: "I8"; readonly shape: readonly number[]; readonly data: Int8Array };
 
 export interface SafeTensors {
   readonly metadata: ReadonlyMap<string, string>;
@@ -24,9 +25,9 @@ export const safetensorsLimits = {
 
 const METADATA = "__metadata__";
 const LENGTH_BYTES = 8;
-const elementBytes = { F32: 4, I32: 4, F16: 2 } as const;
+const elementBytes = { F32: 4, I32: 4, F16: 2, I8: 1 } as const;
 /** Four-byte types first, so that every tensor lies aligned: the order of the reference writer. */
-const dtypeOrder: readonly SafeTensor["dtype"][] = ["F32", "I32", "F16"];
+const dtypeOrder: readonly SafeTensor["dtype"][] = ["F32", "I32", "F16", "I8"];
 
 const count = z.int().nonnegative();
 const entrySchema = z.strictObject({
@@ -184,5 +185,6 @@ function readTensor({ dtype, shape, data_offsets }: Entry, data: Uint8Array): Sa
   own.set(data.subarray(...data_offsets));
   if (dtype === "F32") return { dtype, shape, data: new Float32Array(own.buffer) };
   if (dtype === "F16") return { dtype, shape, data: new Uint16Array(own.buffer) };
+  if (dtype === "I8") return { dtype, shape, data: new Int8Array(own.buffer) };
   return { dtype, shape, data: new Int32Array(own.buffer) };
 }

@@ -41,6 +41,18 @@ export function describeAgreementLog(name: string, open: () => Promise<Agreement
       expect(await log.find(record.requestId)).toStrictEqual(record);
     });
 
+    test("lost members are found as they were written", async () => {
+      const whole = createLogRecord({ members: 3 });
+      const members = whole.report.members.map((member, index) =>
+        index === 0
+          ? member
+          : Object.assign({}, member, { lost: { position: index - 1, reason: `it ended, ${index}` } }),
+      );
+      const record = { ...whole, report: { ...whole.report, members } };
+      await append(record);
+      expect(await log.find(record.requestId)).toStrictEqual(record);
+    });
+
     test("who answered in the ensemble's place, and why, is found as it was written", async () => {
       const record = createLogRecord({ members: 2, notFused: "the anchor needs 2.00 times the tokens" });
       expect(record).toMatchObject({ model: "concord", report: { answeredBy: "member-1" } });

@@ -34,6 +34,15 @@ async function embed(model: string, options: { readonly dimensions?: number } = 
   return data.toSorted((a, b) => a.index - b.index).map(({ embedding }) => embedding);
 }
 
+async function postJson(path: string, body: object): Promise<object> {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return (await response.json()) as object;
+}
+
 const cosine = (a: readonly number[] = [], b: readonly number[] = []): number =>
   a.reduce((sum, x, j) => sum + x * (b[j] ?? Number.NaN), 0);
 
@@ -96,5 +105,32 @@ describe("embeddings over the real models, through OpenAI's client", () => {
       code: "context_length_exceeded",
       param: "input",
     });
+  });
+
+  test("a probe that was learned through one member tells the same classes through another", async () => {
+    const things = ["a guitar", "the piano", "a violin", "some drums", "an old flute", "the trumpet"];
+    const examples = things.flatMap((thing) => [
+      { text: `Somebody plays ${thing} on the stage.`, label: "music" },
+      { text: `I have forgotten the password of ${thing} shop account ${thing.length}.`, label: "account" },
+    ]);
+    const learned = await postJson("/v1/probes", {
+      name: "topic",
+      examples,
+      members: ["all-minilm-l6-v2"],
+    });
+    expect(learned).toMatchObject({
+      object: "probe",
+      name: "topic",
+      version: 1,
+      labels: ["account", "music"],
+    });
+    for (const member of ["all-minilm-l6-v2", "bge-small-en-v1.5", "smollm2-135m-instruct"]) {
+      const { data } = (await postJson("/classify", {
+        model: "topic",
+        input: [TEXTS[0], TEXTS[4]],
+        concord: { members: [member] },
+      })) as { data: { label: string }[] };
+      expect([member, ...data.map(({ label }) => label)]).toEqual([member, "music", "account"]);
+    }
   });
 });

@@ -33,6 +33,18 @@ const reportSchema = z.object({
   ),
 });
 
+const choiceAnswerSchema = z.object({
+  choices: z.array(z.object({ text: z.string() })),
+  concord: z.object({
+    confidence: z.number(),
+    confidence_kind: z.string(),
+    calibrated_on: z.object({ set: z.string(), items: z.int(), likeness: z.number() }),
+    choices: z.array(z.object({ text: z.string(), probability: z.number() })),
+    prediction_set: z.array(z.string()),
+    abstain: z.boolean(),
+  }),
+});
+
 let home: Awaited<ReturnType<typeof createHome>>;
 let gateway: RunningGateway;
 let client: OpenAI;
@@ -225,5 +237,66 @@ describe("the gateway with both members", () => {
     const { logprobs, tokens } = await echo("concord", "Κόσμε 👩‍👩‍👧 ˚₊‧");
     expect(tokens.length).toBeGreaterThan(10);
     expect(logprobs.every((logprob) => logprob !== null && Number.isFinite(logprob))).toBe(true);
+  });
+
+  it("answers with one of the choices, a calibrated probability and a prediction set", async () => {
+    const body = {
+      model: "concord",
+      prompt: "Vinson Massif is located in the continent of",
+      structured_outputs: { choice: ["Europe", "Antarctica", "Asia", "Africa"] },
+      concord: { coverage: 0.9, min_confidence: 0.5 },
+    };
+    const response = await fetch(`${gateway.url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const { choices, concord } = choiceAnswerSchema.parse(await response.json());
+    expect(choices[0]?.text).toBe("Antarctica");
+    expect(concord.confidence_kind).toBe("choice");
+    expect(concord.calibrated_on.set).toBe("known-facts");
+    const probabilities = concord.choices.map(({ probability }) => probability);
+    expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 9);
+    expect(concord.confidence).toBe(Math.max(...probabilities));
+    expect(concord.prediction_set).toContain("Antarctica");
+    expect(concord.abstain).toBe(false);
+  });
+
+  it("tells how likely a short free answer is right, where it was calibrated on such", async () => {
+    const ask = { model: "concord", prompt: "Vinson Massif is located in the continent of" };
+    const known = await client.completions.create({ ...ask, temperature: 0 });
+    expect(known).toMatchObject({
+      concord: {
+        confidence: expect.any(Number),
+        confidence_kind: "short_answer",
+        calibrated_on: { set: "known-facts, answered freely" },
+      },
+    });
+    const drawn = await client.completions.create({ ...ask, temperature: 1 });
+    expect(drawn).toMatchObject({
+      concord: { confidence: null, confidence_reason: expect.stringContaining("temperature 0") },
+    });
+  });
+
+  it("keeps a schema's enum in its JSON, and makes up no confidence for questions of no known kind", async () => {
+    const response = await client.chat.completions.create({
+      model: "concord",
+      messages: [{ role: "user", content: "x".repeat(300) }],
+      response_format: {
+        type: "json_schema",
+        json_schema: {
+          name: "side",
+          schema: {
+            type: "object",
+            properties: { side: { type: "string", enum: ["left", "right"] } },
+            required: ["side"],
+            additionalProperties: false,
+          },
+        },
+      },
+    });
+    const answer = JSON.parse(response.choices[0]?.message.content ?? "") as { side: string };
+    expect(["left", "right"]).toContain(answer.side);
+    expect(response).toMatchObject({ concord: { confidence: null, confidence_reason: expect.any(String) } });
   });
 });

@@ -7,51 +7,9 @@ import {
   type ChoiceHead,
 } from "../../src/ensemble/choice-head.ts";
 import type { ScoredItem } from "../../src/ensemble/choice-ways.ts";
-import { createRandom } from "../../src/linalg/random.ts";
+import { simulatedItems, WIDTH } from "../simulated-items.ts";
 
 const memberIds = ["a", "b"];
-const WIDTH = 12;
-
-interface Telling {
-  /** How much better the right option's log-probability is under each member, in deviations of the noise. */
-  readonly logprobs: number;
-  /** As far as this the right option's state lies in a direction of its own. */
-  readonly states: number;
-}
-
-/** Items of two to four options about which members say this much. */
-function simulated(count: number, seed: number, telling: Telling): ScoredItem[] {
-  const random = createRandom(seed);
-  return Array.from({ length: count }, (_, i) => {
-    const options = 2 + random.integer(3);
-    const label = random.integer(options);
-    const alone = memberIds.map((name, m) => ({
-      name,
-      tokens: Array.from({ length: options }, () => 3),
-      logprobs: Array.from(
-        { length: options },
-        (_option, c) => -20 + random.normal() + (c === label ? telling.logprobs : 0),
-      ),
-      states: Array.from({ length: options }, (_option, c) =>
-        Float32Array.from(
-          { length: WIDTH },
-          (_x, j) => 50 + random.normal() + (c === label && j === 2 + m ? telling.states : 0),
-        ),
-      ),
-    }));
-    return {
-      item: {
-        id: `${i}`,
-        context: "",
-        choices: Array.from({ length: options }, (_option, c) => `${c}`),
-        label,
-        split: "report",
-      },
-      scores: { bytes: Array.from({ length: options }, () => 9), alone, together: [] },
-    };
-  });
-}
-
 function shareRight(head: ChoiceHead, items: readonly ScoredItem[]): number {
   return items.filter(({ item, scores }) => decideByHead(head, scores) === item.label).length / items.length;
 }
@@ -59,31 +17,31 @@ function shareRight(head: ChoiceHead, items: readonly ScoredItem[]): number {
 describe("a decision head", () => {
   it("decides by states where these tell the answer and log-probabilities do not", () => {
     const telling = { logprobs: 0, states: 3 };
-    const head = learnChoiceHead(memberIds, simulated(200, 1, telling), simulated(100, 2, telling));
+    const head = learnChoiceHead(memberIds, simulatedItems(200, 1, telling), simulatedItems(100, 2, telling));
     expect(head.form.stateRidge).not.toBeNull();
     expect(head.items).toBe(300);
-    expect(shareRight(head, simulated(300, 3, telling))).toBeGreaterThan(0.9);
+    expect(shareRight(head, simulatedItems(300, 3, telling))).toBeGreaterThan(0.9);
   });
 
   it("loses nothing to states that are noise, and leaves them out where they do harm on the items to choose on", () => {
     const telling = { logprobs: 1.5, states: 0 };
-    const fresh = simulated(1000, 12, telling);
-    const seen = [simulated(60, 10, telling), simulated(400, 11, telling)] as const;
+    const fresh = simulatedItems(1000, 12, telling);
+    const seen = [simulatedItems(60, 10, telling), simulatedItems(400, 11, telling)] as const;
     const head = learnChoiceHead(memberIds, ...seen);
     const blank = learnChoiceHead(memberIds, seen[0].map(withoutStates), seen[1].map(withoutStates));
     expect(head.form.logprobRidge).toBe(blank.form.logprobRidge);
     expect(head.form.stateRidge ?? Infinity).toBeGreaterThanOrEqual(1);
     expect(shareRight(head, fresh)).toBeGreaterThan(shareRight(blank, fresh.map(withoutStates)) - 0.01);
     // What the fit items say of states is the opposite of what the others say.
-    const misled = simulated(60, 10, { logprobs: 1.5, states: -2 });
-    const chosen = learnChoiceHead(memberIds, misled, simulated(400, 11, { logprobs: 1.5, states: 2 }));
+    const misled = simulatedItems(60, 10, { logprobs: 1.5, states: -2 });
+    const chosen = learnChoiceHead(memberIds, misled, simulatedItems(400, 11, { logprobs: 1.5, states: 2 }));
     expect(chosen.form.stateRidge).toBeNull();
   });
 
   it("of two members is righter than that of either where both tell something of their own", () => {
     const telling = { logprobs: 0.7, states: 1 };
-    const heads = learnHeads(memberIds, simulated(300, 4, telling), simulated(150, 5, telling));
-    const fresh = simulated(1000, 6, telling);
+    const heads = learnHeads(memberIds, simulatedItems(300, 4, telling), simulatedItems(150, 5, telling));
+    const fresh = simulatedItems(1000, 6, telling);
     for (const member of heads.members) {
       expect(shareRight(heads.ensemble, fresh)).toBeGreaterThan(shareRight(member, fresh) + 0.05);
     }
@@ -91,8 +49,8 @@ describe("a decision head", () => {
 
   it("takes the same option in whatever order the options stand", () => {
     const telling = { logprobs: 0.5, states: 0.5 };
-    const head = learnChoiceHead(memberIds, simulated(80, 7, telling), simulated(40, 8, telling));
-    for (const scored of simulated(100, 9, telling)) {
+    const head = learnChoiceHead(memberIds, simulatedItems(80, 7, telling), simulatedItems(40, 8, telling));
+    for (const scored of simulatedItems(100, 9, telling)) {
       const last = scored.item.choices.length - 1;
       expect(decideByHead(head, reversed(scored).scores)).toBe(last - decideByHead(head, scored.scores));
     }
@@ -100,26 +58,31 @@ describe("a decision head", () => {
 
   it("is the same for the same items", () => {
     const telling = { logprobs: 0.5, states: 0.5 };
-    const learn = () => learnChoiceHead(memberIds, simulated(50, 7, telling), simulated(30, 8, telling));
+    const learn = () =>
+      learnChoiceHead(memberIds, simulatedItems(50, 7, telling), simulatedItems(30, 8, telling));
     const [one, other] = [learn(), learn()];
     expect(one).toEqual(other);
   });
 
   it("scores to the last bit the same after it was written as JSON and read again", () => {
     const telling = { logprobs: 0.5, states: 0.5 };
-    const head = learnChoiceHead(memberIds, simulated(80, 7, telling), simulated(40, 8, telling));
+    const head = learnChoiceHead(memberIds, simulatedItems(80, 7, telling), simulatedItems(40, 8, telling));
     expect(head.stateWeights.map((weights) => weights.length)).toEqual([WIDTH, WIDTH]);
     const read: ChoiceHead = JSON.parse(JSON.stringify(head));
-    for (const { scores } of simulated(20, 9, telling)) {
+    for (const { scores } of simulatedItems(20, 9, telling)) {
       expect(headScores(read, scores)).toEqual(headScores(head, scores));
     }
   });
 
   it("gives the right option about the probability that its softmax says", () => {
     const telling = { logprobs: 1, states: 0 };
-    const head = learnChoiceHead(memberIds, simulated(600, 13, telling), simulated(300, 14, telling));
+    const head = learnChoiceHead(
+      memberIds,
+      simulatedItems(600, 13, telling),
+      simulatedItems(300, 14, telling),
+    );
     let expected = 0;
-    const fresh = simulated(2000, 15, telling);
+    const fresh = simulatedItems(2000, 15, telling);
     for (const { scores } of fresh) {
       const found = headScores(head, scores);
       const top = Math.max(...found);
@@ -129,7 +92,7 @@ describe("a decision head", () => {
   });
 
   it("is refused without items to choose on, and names an item without a member's scores", () => {
-    const items = simulated(5, 1, { logprobs: 1, states: 1 });
+    const items = simulatedItems(5, 1, { logprobs: 1, states: 1 });
     expect(() => learnChoiceHead(memberIds, items, [])).toThrow(/got 5 and 0/);
     expect(() => learnChoiceHead(["a", "c"], items, items)).toThrow("0: no scores of c");
   });

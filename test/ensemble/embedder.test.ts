@@ -24,6 +24,7 @@ const space = {
 const encoders = createSentenceEncoders({
   sources,
   spaces: new Map([["deep", space]]),
+  space: "space-1",
   fitted: [{ id: "one", weightsHash: "one-hash" }],
 });
 const plain = { contextLength: 8, layer: 4, standard: null };

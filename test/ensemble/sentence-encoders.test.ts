@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { SentenceSpace } from "../../src/alignment/sentence-space.ts";
 import { createSentenceEncoders } from "../../src/ensemble/sentence-encoders.ts";
+import type { SharedStates } from "../../src/ports/sentence-encoders.ts";
 import { createScriptedSource } from "../scripted-encoder.ts";
 
 /** Member a's first number at layer 2, doubled; member b's at layer 1, as it is. */
@@ -32,12 +33,17 @@ const fitted = [
 function open() {
   const [a, b, c] = ["a", "b", "c"].map((id) => createScriptedSource(id));
   if (!a || !b || !c) throw new Error("no sources");
-  const encoders = createSentenceEncoders({ sources: [a, b, c], spaces: new Map([["deep", space]]), fitted });
+  const encoders = createSentenceEncoders({
+    sources: [a, b, c],
+    spaces: new Map([["deep", space]]),
+    space: "space-1",
+    fitted,
+  });
   return { a, b, c, encoders };
 }
 
-const states = async (made: Promise<{ readonly states: Float32Array }>): Promise<number[]> => [
-  ...(await made).states,
+const states = async (made: Promise<SharedStates>): Promise<number[]> => [
+  ...((await made).states.get("deep") ?? []),
 ];
 
 describe("createSentenceEncoders", () => {
@@ -56,9 +62,14 @@ describe("createSentenceEncoders", () => {
 
   test("projects each member's own layer into the space", async () => {
     const { encoders } = open();
-    expect(await states(encoders.shared("a", ["four", "six six"], { depth: "deep" }))).toEqual([8, 14]);
+    expect(await states(encoders.shared("a", ["four", "six six"], { depths: ["deep"] }))).toEqual([8, 14]);
     const { states: own, tokens, dimension } = await encoders.shared("b", ["four"]);
-    expect([[...own], [...tokens], dimension]).toEqual([[3], [1], 1]);
+    expect([[...own.keys()], [...(own.get("deep") ?? [])], [...tokens], dimension]).toEqual([
+      ["deep"],
+      [3],
+      [1],
+      1,
+    ]);
   });
 
   test("a member that cannot start fails its calls alone, and the next call tries again", async () => {
@@ -99,6 +110,7 @@ describe("createSentenceEncoders", () => {
     const others = createSentenceEncoders({
       sources: [{ ...a, weightsHash: "other" }, c],
       spaces: new Map([["deep", space]]),
+      space: "space-1",
       fitted,
     });
     expect(others.sharedIds).toEqual([]);
@@ -109,7 +121,7 @@ describe("createSentenceEncoders", () => {
   test("refuses names and depths that there are not", async () => {
     const { encoders } = open();
     await expect(encoders.info("d")).rejects.toMatchObject({ code: "unknown_model" });
-    await expect(encoders.shared("a", ["x"], { depth: "middle" })).rejects.toThrow(
+    await expect(encoders.shared("a", ["x"], { depths: ["middle"] })).rejects.toThrow(
       "expected a depth of deep, got middle",
     );
   });

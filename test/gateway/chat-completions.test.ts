@@ -9,6 +9,8 @@ const ask = { model: "concord", messages: [{ role: "user", content: "Hi" }] };
 const concord = {
   request_id: "chatcmpl-1",
   answered_by: "concord",
+  confidence: null,
+  confidence_reason: "scripted",
   agreement: { positions: 2, js_divergence: 0.25, top1_agreement: 0.5, state_distance: 0.75 },
   members: [
     {

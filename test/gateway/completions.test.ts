@@ -38,6 +38,25 @@ describe("a whole completion", () => {
     );
   });
 
+  test("that went on without a member is marked, whole and streamed", async () => {
+    const lost = { position: 3, reason: "gemma-3-270m: no answer within 20000 ms" };
+    const engine = createScriptedEngine(function* (question) {
+      const end = ending(question);
+      if (end.type !== "end") return;
+      const [first, ...others] = end.report.members;
+      if (first) yield { ...end, report: { ...end.report, members: [{ ...first, lost }, ...others] } };
+    });
+    const degraded = { lost: [{ id: "smollm2-135m-instruct", ...lost }] };
+    const whole = await post(testGateway({ engine }), path, ask);
+    expect([whole.status, JSON.parse(whole.text).concord.degraded]).toEqual([200, degraded]);
+    const streamed = eventsOf((await post(testGateway({ engine }), path, { ...ask, stream: true })).text);
+    expect(streamed).toContainEqual(
+      expect.objectContaining({ concord: expect.objectContaining({ degraded }) }),
+    );
+    const sound = await post(testGateway(), path, ask);
+    expect(JSON.parse(sound.text).concord).not.toHaveProperty("degraded");
+  });
+
   test("with echo begins with the prompt, whose tokens are scored too", async () => {
     const answer = await post(testGateway(), path, { ...ask, echo: true, logprobs: 2 });
     expect(JSON.parse(answer.text).choices).toEqual([

@@ -125,7 +125,7 @@ describe("a request is refused in one plain sentence that names the field", () =
     ["modalities", ["text", "audio"]],
     ["n", 2],
     ["guided_json", {}],
-    ["structured_outputs", {}],
+    ["structured_outputs", { regex: "a" }],
     ["repetition_penalty", 1.2],
   ])("%s that cannot be honoured", async (param, value) => {
     const answer = await post(testGateway(), path, { ...ask, [param]: value });

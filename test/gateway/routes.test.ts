@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
+import type { EnsembleHealth, Health } from "../../src/ports/health.ts";
 import { createScriptedEngine } from "../scripted-engine.ts";
-import { errorOf, post, testGateway } from "./harness.ts";
+import { errorOf, NOW_MS, post, testGateway } from "./harness.ts";
 
 const ask = { model: "concord", messages: [{ role: "user", content: "Hi" }] };
 const card = { object: "model", created: 1_700_000_000, owned_by: "concord", context_length: 2048 };
+
+const up = (id: string): Health => ({ id, state: "up", reason: null, restartsAt: null });
 
 describe("models", () => {
   test("are listed in OpenAI's shape", async () => {
@@ -50,6 +53,62 @@ describe("health", () => {
       type: "server_error",
       param: null,
       code: "not_ready",
+    });
+  });
+
+  describe("readiness with members that may be lost", () => {
+    const down: Health = { id: "b", state: "down", reason: "it ended with code 7", restartsAt: NOW_MS };
+    const at = new Date(NOW_MS).toISOString();
+    const readyz = (health: Partial<EnsembleHealth>): Response | Promise<Response> => {
+      const whole = { quorum: 1, members: [up("a"), up("b")], decoder: up("the decoder"), ...health };
+      return testGateway({ health: () => whole }).request("/readyz");
+    };
+
+    test("has each member's state", async () => {
+      const response = await readyz({});
+      expect([response.status, await response.json()]).toEqual([
+        200,
+        {
+          status: "ready",
+          quorum: 1,
+          members: [
+            { id: "a", state: "up" },
+            { id: "b", state: "up" },
+          ],
+        },
+      ]);
+    });
+
+    test("is 200 and degraded while the quorum is there", async () => {
+      const response = await readyz({ members: [up("a"), down] });
+      expect([response.status, await response.json()]).toEqual([
+        200,
+        {
+          status: "degraded",
+          quorum: 1,
+          members: [
+            { id: "a", state: "up" },
+            { id: "b", state: "down", reason: "it ended with code 7", restarts_at: at },
+          ],
+        },
+      ]);
+    });
+
+    test.each<[string, Partial<EnsembleHealth>, string]>([
+      [
+        "members",
+        { quorum: 2, members: [up("a"), down] },
+        `1 of 2 members can be asked and 2 are needed; b is down (it ended with code 7), starts again at ${at}`,
+      ],
+      [
+        "decoder",
+        { decoder: { ...down, id: "the decoder", state: "starting", restartsAt: null } },
+        "2 of 2 members can be asked and 1 are needed; the decoder is starting (it ended with code 7)",
+      ],
+    ])("is 503 without the %s that an answer needs", async (_, health, why) => {
+      const response = await readyz(health);
+      expect(response.status).toBe(503);
+      expect(errorOf(await response.text()).message).toBe(`The gateway is not ready: ${why}`);
     });
   });
 

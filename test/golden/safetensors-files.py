@@ -42,6 +42,7 @@ tensors = {
     "a half": rng.standard_normal(3).astype(np.float16),
     "scalar": np.array(-1.5, dtype=np.float32),
     "empty": np.zeros((0, 4), dtype=np.float32),
+    "eight bits": np.array([[-128, -1, 0], [1, 64, 127]], dtype=np.int8),
 }
 metadata = {"note": 'one "quoted" line\nand ünïcode'}
 out = {

@@ -143,6 +143,17 @@ test("an answer that was not fused has the member that gave it, and why", async 
   expect(output).toContain("concord → member-1, chat.completions\nNot fused: twice the tokens\n");
 });
 
+test("an answer that went on without a member says which, from where on and why", async () => {
+  const record = createLogRecord({ requestId: "cmpl-degraded" });
+  const [first, second] = record.report.members;
+  if (!first || !second) throw new Error("expected two members");
+  const lost = { ...second, lost: { position: 3, reason: "it ended\u001B[2J" } };
+  await fill({ ...record, report: { ...record.report, members: [first, lost] } });
+  expect(await concord(["show", "cmpl-degraded"])).toContain(
+    "Degraded: without member-1 from token 4 of the answer on: it ended[2J\n",
+  );
+});
+
 test("an unknown request is a failure that says where to look", async () => {
   await fill(mild);
   await expect(concord(["show", "chatcmpl-other"])).rejects.toThrow(

@@ -1,9 +1,10 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll } from "vitest";
-import { createD1AgreementLog } from "../../adapters/sqlite/d1.ts";
+import { createD1AgreementLog, createD1ProbeStore } from "../../adapters/sqlite/d1.ts";
 import { applyMigrations } from "../cloudflare/d1-migrations.ts";
 import { describeAgreementLog } from "../contracts/agreement-log.ts";
+import { describeProbeStore } from "../contracts/probe-store.ts";
 
 const miniflare = new Miniflare({
   modules: true,
@@ -21,4 +22,9 @@ afterAll(() => miniflare.dispose());
 describeAgreementLog("D1", async () => {
   await database.prepare("delete from requests").run();
   return createD1AgreementLog(database);
+});
+
+describeProbeStore("D1", async () => {
+  await database.prepare("delete from probes").run();
+  return createD1ProbeStore(database);
 });

@@ -66,12 +66,13 @@ describe("the reference package's file", () => {
 test("any tensors and metadata come back as they were written", () => {
   const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 });
   const tensor = fc
-    .tuple(shapes, fc.constantFrom("F32", "F16", "I32"), fc.integer())
+    .tuple(shapes, fc.constantFrom("F32", "F16", "I32", "I8"), fc.integer())
     .map(([shape, dtype, seed]): SafeTensor => {
       const length = shape.reduce((product, extent) => product * extent, 1);
       const numbers = Int32Array.from({ length }, (_, i) => (i + 1) * seed);
       if (dtype === "F32") return { dtype, shape, data: Float32Array.from(numbers) };
       if (dtype === "F16") return { dtype, shape, data: Uint16Array.from(numbers) };
+      if (dtype === "I8") return { dtype, shape, data: Int8Array.from(numbers) };
       return { dtype: "I32", shape, data: numbers };
     });
   const name = fc.string({ unit: "binary", maxLength: 20 }).filter((text) => text !== "__metadata__");

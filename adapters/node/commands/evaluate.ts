@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { registerEvaluateAllCommand } from "./evaluate-all.ts";
 import { registerEvaluateChoicesCommand } from "./evaluate-choices.ts";
 import { registerEvaluateEmbeddingsCommand } from "./evaluate-embeddings.ts";
+import { registerEvaluateProbesCommand } from "./evaluate-probes.ts";
 import { registerEvaluateTextCommand } from "./evaluate-text.ts";
 
 export function registerEvaluateCommands(program: Command): void {
@@ -9,5 +10,6 @@ export function registerEvaluateCommands(program: Command): void {
   registerEvaluateChoicesCommand(evaluate);
   registerEvaluateTextCommand(evaluate);
   registerEvaluateEmbeddingsCommand(evaluate);
+  registerEvaluateProbesCommand(evaluate);
   registerEvaluateAllCommand(evaluate);
 }

@@ -2,11 +2,14 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import pc from "picocolors";
 import { createGateway } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
+import { createProbes } from "../../../src/ensemble/probes.ts";
 import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Health } from "../../../src/ports/health.ts";
+import type { Probes } from "../../../src/ports/probes.ts";
+import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
@@ -55,6 +58,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
+    probes: late.probes,
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
@@ -75,7 +79,13 @@ async function serve(options: ServeOptions): Promise<void> {
     encoders = await openSentenceEncoders({ ...opening, running: engine.members });
     const natives = nativeVectors(encoders.spaces, engine.members);
     const created = Math.floor(systemClock.now() / 1000);
-    late.arrive(engine, createEmbedder({ encoders, natives, created }));
+    const probes = createProbes({
+      encoders,
+      store: engine.probeStore,
+      clock: systemClock,
+      fitHead: fitHeadInWorker,
+    });
+    late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
     const names = engine.models().map((model) => model.id);
     say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
@@ -89,9 +99,16 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-/** Stands in for engine and embedder until they have come: until then nothing is answered, and it is said why. */
+/** What answers requests. */
+interface Services {
+  readonly engine: Engine;
+  readonly embedder: Embedder;
+  readonly probes: Probes;
+}
+
+/** Stands in for the services until they have come: until then nothing is answered, and it is said why. */
 function createLateEngine() {
-  let arrived: { readonly engine: Engine; readonly embedder: Embedder } | null = null;
+  let arrived: Services | null = null;
   const reason = "the models are being loaded; on a first start they are fetched before";
   const notReady = (): GatewayError =>
     new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
@@ -109,12 +126,26 @@ function createLateEngine() {
       return arrived.embedder.embed(request);
     },
   };
+  // Asked only when all are ready: see `requireReady`.
+  const arrivedProbes = (): Probes => {
+    if (arrived === null) throw notReady();
+    return arrived.probes;
+  };
+  const probes: Probes = {
+    fit: async (request) => arrivedProbes().fit(request),
+    classify: async (request) => arrivedProbes().classify(request),
+    list: async (name) => arrivedProbes().list(name),
+    find: async (name, version) => arrivedProbes().find(name, version),
+    add: async (probe) => arrivedProbes().add(probe),
+    remove: async (name) => arrivedProbes().remove(name),
+  };
   return {
     engine,
     embedder,
+    probes,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
-    arrive(realEngine: Engine, realEmbedder: Embedder): void {
-      arrived = { engine: realEngine, embedder: realEmbedder };
+    arrive(services: Services): void {
+      arrived = services;
     },
   };
 }

@@ -1,0 +1,37 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ConfidenceBook } from "../../src/ensemble/confidence.ts";
+import type { Ensemble } from "../../src/ensemble/ensemble.ts";
+import { applicable, readCalibration } from "./calibration-file.ts";
+import { exists } from "./exists.ts";
+import { concordPaths } from "./paths.ts";
+import { spaceHash } from "./score-keys.ts";
+
+/** The calibration that comes with Concord, for the members that the manifest names. */
+export const SHIPPED_CALIBRATION = fileURLToPath(
+  new URL("../../data/calibration/default.safetensors", import.meta.url),
+);
+
+/** The calibration that `concord calibrate` writes; where there is one it is used instead. */
+export function fittedCalibrationPath(): string {
+  return join(concordPaths().maps, "calibration.safetensors");
+}
+
+export interface OpenConfidence {
+  readonly path: string;
+  /** What of it holds for the members and maps in use. */
+  readonly book: ConfidenceBook;
+}
+
+/** What is known of how often these members' answers are right. @throws Error when the file is no usable calibration */
+export async function openConfidence({ members, space }: Ensemble): Promise<OpenConfidence> {
+  const own = fittedCalibrationPath();
+  const path = (await exists(own)) ? own : SHIPPED_CALIBRATION;
+  const file = await readCalibration(path);
+  const book = applicable(
+    file,
+    members.map(({ info }) => info),
+    spaceHash(space),
+  );
+  return { path, book };
+}
