@@ -71,7 +71,7 @@ function evaluate(
   ];
   const fitted = sources.slice(0, 3);
   return evaluateEmbeddings({
-    encoders: createSentenceEncoders({ sources, spaces: new Map([["deep", space]]), fitted }),
+    encoders: createSentenceEncoders({ sources, spaces: new Map([["deep", space]]), space: "s", fitted }),
     natives: [native("causal", false), native("one", true), native("two", true), native("unmapped", false)],
     space,
     sets,
