@@ -69,14 +69,17 @@ async function serve(options: ServeOptions): Promise<void> {
   try {
     say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
     const opening = { progress: createProgressBar(), signal };
-    engine = await openEngine({
+    const supervised = {
       ...opening,
-      keepText: options.keepText === true,
       memberTimeoutMs: options.memberTimeoutMs,
+      onHealth: (health: Health) => sayHealth(health, engine !== null),
+    };
+    engine = await openEngine({
+      ...supervised,
+      keepText: options.keepText === true,
       quorum: options.quorum,
-      onHealth: (health) => sayHealth(health, engine !== null),
     });
-    encoders = await openSentenceEncoders({ ...opening, running: engine.members });
+    encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
     const natives = nativeVectors(encoders.spaces, engine.members);
     const created = Math.floor(systemClock.now() / 1000);
     const probes = createProbes({
