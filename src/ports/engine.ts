@@ -1,3 +1,4 @@
+import type { Span } from "./span.ts";
 import type { ChatMessage } from "./tokenizer.ts";
 
 /** What the gateway asks of whatever answers: the ensemble in the product, a scripted one in unit tests. */
@@ -86,6 +87,8 @@ export interface Question {
   /** Absent: none. */
   readonly demands?: Demands | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What answering it is a part of; absent: nobody keeps how the answer comes about. */
+  readonly span?: Span | undefined;
 }
 
 export interface TokenScore {
