@@ -8,6 +8,8 @@ export interface SupervisionChoices {
   readonly memberTimeoutMs?: number | undefined;
   /** Told of each change. */
   readonly onHealth?: ((health: Health) => void) | undefined;
+  /** Told how many questions are open, whenever their number changes. */
+  readonly onQuestions?: ((id: string, open: number) => void) | undefined;
 }
 
 const systemTimers: Timers = {
@@ -19,6 +21,7 @@ const systemTimers: Timers = {
 };
 
 /** Supervision by this machine's time and chance. */
-export function superviseBy({ memberTimeoutMs = Infinity, onHealth }: SupervisionChoices): Supervision {
-  return { timers: systemTimers, random: Math.random, timeoutMs: memberTimeoutMs, onChange: onHealth };
+export function superviseBy(choices: SupervisionChoices): Supervision {
+  const { memberTimeoutMs: timeoutMs = Infinity, onHealth: onChange, onQuestions } = choices;
+  return { timers: systemTimers, random: Math.random, timeoutMs, onChange, onQuestions };
 }

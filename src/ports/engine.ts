@@ -126,7 +126,28 @@ export type Confidence =
       /** The questions it was calibrated on. */
       readonly calibration: CalibrationSet;
     }
-  | { readonly value: null; readonly reason: string };
+  | {
+      readonly value: null;
+      readonly reason: string;
+      /** The kind of reason, to count them by; absent where it is none of these. */
+      readonly gap?: ConfidenceGap;
+    };
+
+/** Why no confidence can be told. */
+export type ConfidenceGap =
+  /** No calibration for these members and maps. */
+  | "nothing_calibrated"
+  /** A chat, or token ids, where plain texts were calibrated. */
+  | "form"
+  /** Another number of choices. */
+  | "choices"
+  /** Not like what was calibrated on. */
+  | "unlike"
+  | "member_lost"
+  | "empty_answer"
+  | "long_answer"
+  /** Drawn, biased or penalised, where greedy answers were calibrated. */
+  | "sampling";
 
 /** Questions that a confidence was calibrated on: it holds for others as far as they are like these. */
 export interface CalibrationSet {
