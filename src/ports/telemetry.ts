@@ -42,6 +42,8 @@ export interface RequestRecord {
   readonly latencyMs: number;
   /** What it failed with, in the middle of a stream too; null where it did not. */
   readonly error: GatewayErrorCode | null;
+  /** Whether that is the gateway's own failure: not what the client did wrong, nor that it went away. */
+  readonly failed: boolean;
   /** Asked by machines every few seconds: health, metrics. */
   readonly routine: boolean;
   readonly traceId: string | null;
@@ -57,7 +59,7 @@ export interface Telemetry {
   /** Begins the tree of one request. */
   startTrace(name: string, attributes: Attributes, parent: TraceParent): Span;
   /** Each is followed by one `requestEnded`. */
-  requestStarted(): void;
+  requestStarted(method: string): void;
   requestEnded(request: RequestRecord): void;
   answered(answer: AnswerRecord): void;
   /** A member, or the shared decoder, was lost, is started again or is back. */
