@@ -4,6 +4,7 @@ import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import type { Telemetry } from "../../src/ports/telemetry.ts";
 import { createSqliteAgreementLog, createSqliteProbeStore } from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openConfidence } from "./open-confidence.ts";
@@ -16,6 +17,8 @@ export interface EngineOptions extends OpenOptions {
   readonly keepText: boolean;
   /** The members without which nothing is fused. Default 1. */
   readonly quorum?: number | undefined;
+  /** Default: nobody. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface OpenEngine extends Engine {
 
 /** The ensemble with its log on this machine. @throws RangeError when the quorum is none of 1 to m */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
-  const { keepText, quorum = 1, memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
+  const { keepText, quorum = 1, telemetry, memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
@@ -46,7 +49,15 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
     try {
       const { book } = await openConfidence(ensemble);
-      const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum, confidence: book });
+      const engine = createEngine({
+        ensemble,
+        log,
+        clock: systemClock,
+        keepText,
+        quorum,
+        confidence: book,
+        telemetry,
+      });
       return {
         ...engine,
         members: ensemble.members,

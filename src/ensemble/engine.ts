@@ -1,5 +1,5 @@
 import { createRandom } from "../linalg/random.ts";
-import type { AgreementLog } from "../ports/agreement-log.ts";
+import type { AgreementLog, LogRecord } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   AnswerEvent,
@@ -12,6 +12,8 @@ import type {
 } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
+import { silentSpan } from "../ports/span.ts";
+import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { generateAnswer } from "./answer.ts";
 import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
@@ -22,6 +24,7 @@ import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
 import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
+import { tellStages, within } from "./stages.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
 import { createGivenTokens } from "./token-source.ts";
@@ -39,6 +42,8 @@ export interface EngineOptions {
   readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
   readonly quorum?: number | undefined;
+  /** Told how long the log takes; what is told of an answer goes to its question's span. Default: nobody. */
+  readonly telemetry?: Pick<Telemetry, "logAppended"> | undefined;
 }
 
 /**
@@ -54,6 +59,7 @@ export function createEngine({
   keepText,
   confidence: book = NOTHING_CALIBRATED,
   quorum = 1,
+  telemetry = noTelemetry,
 }: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
   for (const member of ensemble.members) {
@@ -109,11 +115,13 @@ export function createEngine({
     out: AnswerSoFar,
   ): AsyncGenerator<AnswerEvent> {
     const { tokenizer } = answerer.vocabulary;
+    const { span = silentSpan } = question;
     checkBias(question, answerer.vocabulary);
     const random = createRandom(
       question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     ).next;
-    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choose = () => chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choice = question.choices === undefined ? null : await within(span, "weigh choices", choose);
     const reading = answerer.open(continuedPrompt(question.prompt, out.text));
     try {
       const readTokens = lengthOf(reading.prompt);
@@ -139,8 +147,9 @@ export function createEngine({
         note(out, step.value, clock);
         yield step.value;
       }
-      const { finishReason } = step.value;
-      const completionTokens = before + step.value.completionTokens;
+      const outcome = step.value;
+      const { finishReason } = outcome;
+      const completionTokens = before + outcome.completionTokens;
       const losses = answerer.members.map(({ id }, m): MemberLoss | null => {
         if (out.lost?.id === id) return { position: out.lost.position, reason: out.lost.reason };
         const loss = reading.losses[m] ?? null;
@@ -148,17 +157,15 @@ export function createEngine({
       });
       const confidence =
         choice?.confidence ??
-        (await confidenceInText(book, question, {
-          members: answerer.ensemble.members,
-          losses,
-          outcome: step.value,
-        }));
+        (await within(span, "calibrate", () =>
+          confidenceInText(book, question, { members: answerer.ensemble.members, losses, outcome }),
+        ));
       const report: AnswerReport = {
         ...tally.report(question.requestId, reading.latenciesMs, losses),
         answeredBy: answerer.id,
         ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
       };
-      await log.append({
+      const record: LogRecord = {
         requestId: question.requestId,
         createdAt: out.createdAt,
         endpoint: question.endpoint,
@@ -172,7 +179,10 @@ export function createEngine({
         confidence: confidence.value === null ? null : { value: confidence.value, kind: confidence.kind },
         experiment: question.experiment ?? null,
         text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
-      });
+      };
+      const appended = clock.monotonic();
+      await within(span, "append log", () => log.append(record));
+      telemetry.logAppended(clock.monotonic() - appended);
       yield {
         type: "end",
         finishReason,
@@ -182,6 +192,7 @@ export function createEngine({
         ...(choice !== null && { choices: choice.choices }),
       };
     } finally {
+      tellStages(span, reading.stages);
       reading.close();
     }
   }

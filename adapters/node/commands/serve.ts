@@ -1,5 +1,4 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import pc from "picocolors";
 import { createGateway } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
 import { createProbes } from "../../../src/ensemble/probes.ts";
@@ -7,7 +6,6 @@ import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
-import type { Health } from "../../../src/ports/health.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
@@ -16,6 +14,9 @@ import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.t
 import { MEMBER_IDS } from "../open-members.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
+import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
+import { openTelemetry } from "../telemetry/open-telemetry.ts";
+import { CONCORD_VERSION } from "../version.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface ServeOptions {
@@ -24,6 +25,8 @@ interface ServeOptions {
   readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
+  readonly logLevel: LogLevel;
+  readonly otlpEndpoint?: string;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -47,6 +50,18 @@ export function registerServeCommand(program: Command): void {
         .default(1)
         .argParser(quorum),
     )
+    .addOption(
+      new Option("--log-level <level>", "requests are told at info, health checks at debug")
+        .env("CONCORD_LOG_LEVEL")
+        .default("info")
+        .choices(LOG_LEVELS),
+    )
+    .addOption(
+      new Option(
+        "--otlp-endpoint <url>",
+        "a collector that traces are sent to, such as http://127.0.0.1:4318",
+      ).env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
@@ -55,6 +70,13 @@ async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
   let engine: OpenEngine | null = null;
   const late = createLateEngine();
+  const told = await openTelemetry({
+    level: options.logLevel,
+    otlpEndpoint: options.otlpEndpoint,
+    version: CONCORD_VERSION,
+    knownModels: () => [...late.engine.models(), ...late.embedder.models()].map(({ id }) => id),
+  });
+  const { log, telemetry } = told;
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
@@ -63,19 +85,26 @@ async function serve(options: ServeOptions): Promise<void> {
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
     apiKey: process.env["CONCORD_API_KEY"] || undefined,
+    telemetry,
+    metrics: told.metrics,
+    onInternalError: (error, requestId) =>
+      log.error({ err: error, request_id: requestId }, `request ${requestId} failed`),
   });
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
   try {
-    say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
-    const opening = { progress: createProgressBar(), signal };
+    log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
+    const lines = process.stderr.isTTY ? process.stderr : logLines(log);
     const supervised = {
-      ...opening,
+      progress: createProgressBar(lines),
+      signal,
       memberTimeoutMs: options.memberTimeoutMs,
-      onHealth: (health: Health) => sayHealth(health, engine !== null),
+      onHealth: telemetry.healthChanged,
+      onQuestions: telemetry.questionsOpen,
     };
     engine = await openEngine({
       ...supervised,
+      telemetry,
       keepText: options.keepText === true,
       quorum: options.quorum,
     });
@@ -90,15 +119,16 @@ async function serve(options: ServeOptions): Promise<void> {
     });
     late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
     const names = engine.models().map((model) => model.id);
-    say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
+    log.info({ models: names }, `ready: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
-    say("stopping: running answers may finish");
+    log.info("stopping: running answers may finish");
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
     await encoders?.close();
     await engine?.close();
+    await told.close();
   }
 }
 
@@ -151,17 +181,6 @@ function createLateEngine() {
       arrived = services;
     },
   };
-}
-
-/** @param served whether a first start is over: that all are up is told then */
-function sayHealth({ id, state, reason, restartsAt }: Health, served: boolean): void {
-  if (state === "up" && served) say(`${pc.green("back")}: ${id}`);
-  if (restartsAt === null) return;
-  say(`${pc.red("lost")}: ${id} (${reason}); it is started again at ${new Date(restartsAt).toISOString()}`);
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
