@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
-import type { Alert, ObservationWriter } from "../../src/ports/observations.ts";
-import type { SettledSignal } from "../../src/watch/drift.ts";
-import type { Signal } from "../../src/watch/signals.ts";
+import type { ObservationWriter } from "../../src/ports/observations.ts";
+import type { Telemetry } from "../../src/ports/telemetry.ts";
 import { createWatch, type Watch, type WatchState } from "../../src/watch/watch.ts";
 import { createWebhook, webhookKey, type Webhook } from "../../src/watch/webhook.ts";
 import { concordPaths } from "./paths.ts";
@@ -26,9 +25,9 @@ export interface WatchChoices {
 export interface WatchRequest extends WatchChoices {
   readonly members: readonly LanguageModel[];
   readonly writer: ObservationWriter;
-  /** A line for whoever runs the gateway. */
-  readonly say: (line: string) => void;
-  readonly onAlert?: ((alert: Alert) => void) | undefined;
+  readonly telemetry: Telemetry;
+  /** Told what went wrong, in a line for whoever runs the gateway. */
+  readonly warn: (line: string) => void;
 }
 
 /**
@@ -36,7 +35,7 @@ export interface WatchRequest extends WatchChoices {
  * @throws RangeError for a secret that is none
  */
 export async function openWatch(request: WatchRequest): Promise<Watch> {
-  const { members, say } = request;
+  const { members, warn } = request;
   const infos = members.map(({ info }) => info);
   const { watch: path } = concordPaths();
   const webhook = await openWebhook(request);
@@ -44,7 +43,7 @@ export async function openWatch(request: WatchRequest): Promise<Watch> {
   try {
     state = await readWatch(path, infos);
   } catch (error) {
-    say(`signals are learned anew: ${messageOf(error)}`);
+    warn(`signals are learned anew: ${messageOf(error)}`);
   }
   const watch = createWatch({
     ...request,
@@ -52,13 +51,8 @@ export async function openWatch(request: WatchRequest): Promise<Watch> {
     random: Math.random,
     state,
     save: (learned) => writeWatch(path, infos, learned),
-    onAlert: (alert) => {
-      say(alertLine(alert));
-      request.onAlert?.(alert);
-      webhook?.send(alert);
-    },
-    onSettled: (signal) => say(settledLine(signal)),
-    onFailure: (error) => say(`watching signals: ${messageOf(error)}`),
+    webhook,
+    onFailure: (error) => warn(`signals could not be watched: ${messageOf(error)}`),
   });
   return {
     ...watch,
@@ -69,7 +63,7 @@ export async function openWatch(request: WatchRequest): Promise<Watch> {
   };
 }
 
-async function openWebhook({ webhookUrl, webhookSecret, say }: WatchRequest): Promise<Webhook | null> {
+async function openWebhook({ webhookUrl, webhookSecret, warn }: WatchRequest): Promise<Webhook | null> {
   if (webhookUrl === undefined) return null;
   return createWebhook({
     url: webhookUrl,
@@ -78,30 +72,9 @@ async function openWebhook({ webhookUrl, webhookSecret, say }: WatchRequest): Pr
     random: Math.random,
     fetch,
     newId: () => `alert-${randomUUID()}`,
-    onLost: (alert, reason) => say(`the alert on ${alert.signal} did not reach the webhook: ${reason}`),
+    onLost: ({ signal }, reason) => warn(`an alert on ${signal} did not reach the webhook: ${reason}`),
   });
 }
-
-function alertLine({ signal, member, direction, value, reference, falseAlarmRate }: Alert): string {
-  const every = Math.round(1 / falseAlarmRate).toLocaleString("en");
-  return (
-    `drift: ${nameOf(signal, member)} went ${direction}, to ${value.toPrecision(3)} from ${reference.toPrecision(3)} ` +
-    `(set to at most one false alarm in ${every} answers)`
-  );
-}
-
-const settledAs: Record<SettledSignal["kind"], string> = {
-  learned: "has its reference now",
-  returned: "is back where it was",
-  relearned: "has stayed where it went, which is its reference now",
-};
-
-function settledLine({ name, member, kind }: Signal & Pick<SettledSignal, "kind">): string {
-  return `${nameOf(name, member)} ${settledAs[kind]}`;
-}
-
-const nameOf = (signal: string, member: string | null): string =>
-  member === null ? signal : `${signal} of ${member}`;
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,6 +1,7 @@
 import type { AnswerEvent } from "./engine.ts";
 import type { GatewayErrorCode } from "./gateway-error.ts";
 import type { Health } from "./health.ts";
+import type { Alert } from "./observations.ts";
 import { silentSpan, type Attributes, type Span } from "./span.ts";
 
 /** W3C Trace Context as the client sent it: the request goes on with the client's trace. */
@@ -51,6 +52,11 @@ export interface RequestRecord {
   readonly answers: readonly AnswerRecord[];
 }
 
+/** A watched signal that needs no alert: it is watched from now on, is back where it was, or has stayed where it went. */
+export interface SettledSignal extends Pick<Alert, "signal" | "member"> {
+  readonly how: "learned" | "returned" | "relearned";
+}
+
 /**
  * What the gateway, the engine and the supervisor tell of themselves while they run. Nothing told may throw or wait: no
  * answer is slower or fails because of who listens. Texts are never told.
@@ -68,6 +74,9 @@ export interface Telemetry {
   questionsOpen(id: string, count: number): void;
   /** An answer's rows are in the log; milliseconds. */
   logAppended(latencyMs: number): void;
+  /** A signal of the answers has moved. */
+  alertRaised(alert: Alert): void;
+  signalSettled(signal: SettledSignal): void;
 }
 
 /** Nobody listens. */
@@ -79,4 +88,6 @@ export const noTelemetry: Telemetry = {
   healthChanged() {},
   questionsOpen() {},
   logAppended() {},
+  alertRaised() {},
+  signalSettled() {},
 };

@@ -1,6 +1,7 @@
 import type { Alert } from "../ports/observations.ts";
+import type { SettledSignal } from "../ports/telemetry.ts";
 import type { Signal, SignalName, SignalValue } from "./signals.ts";
-import { createSignalWatch, type SignalChange, type SignalState } from "./signal-watch.ts";
+import { createSignalWatch, type SignalState } from "./signal-watch.ts";
 
 export interface DriftOptions {
   readonly signals: readonly Signal[];
@@ -17,11 +18,6 @@ export interface DriftOptions {
 /** By the signal's name, and its member's after a colon. */
 export type DriftState = Readonly<Record<string, SignalState>>;
 
-/** A change of a signal that is no alert. */
-export interface SettledSignal extends Signal {
-  readonly kind: Exclude<SignalChange["kind"], "moved">;
-}
-
 export interface DriftNews {
   readonly alerts: readonly Alert[];
   readonly settled: readonly SettledSignal[];
@@ -34,14 +30,6 @@ export interface Drift {
   /** @param at milliseconds since the Unix epoch. Signals that are not watched count for nothing. */
   observe(values: readonly SignalValue[], at: number): DriftNews;
   readonly state: DriftState;
-  /** For gauges. */
-  signals(): readonly WatchedSignal[];
-}
-
-export interface WatchedSignal extends Signal {
-  readonly phase: SignalState["phase"];
-  /** Evidence of a change over what an alert takes, in [0, 1]; 1 while it has moved. */
-  readonly evidence: number;
 }
 
 /** Of signals of which a value is rare. */
@@ -64,7 +52,7 @@ export function createDrift(options: DriftOptions): Drift {
         tolerance,
         state: state[key],
       });
-      return [key, { signal, watch }] as const;
+      return [key, watch] as const;
     }),
   );
 
@@ -74,12 +62,12 @@ export function createDrift(options: DriftOptions): Drift {
       const settled: SettledSignal[] = [];
       let learned = false;
       for (const { value, name, member } of values) {
-        const watch = watched.get(keyOf({ name, member }))?.watch;
+        const watch = watched.get(keyOf({ name, member }));
         const change = watch?.observe(value) ?? null;
         learned ||= change !== null || (watch !== undefined && watch.phase !== "watching");
         if (change === null) continue;
         if (change.kind !== "moved") {
-          settled.push({ name, member, kind: change.kind });
+          settled.push({ signal: name, member, how: change.kind });
           continue;
         }
         const { direction, value: now, reference } = change;
@@ -96,15 +84,8 @@ export function createDrift(options: DriftOptions): Drift {
       return { alerts, settled, learned };
     },
     get state() {
-      return Object.fromEntries([...watched].map(([key, { watch }]) => [key, watch.state]));
+      return Object.fromEntries([...watched].map(([key, watch]) => [key, watch.state]));
     },
-    signals: () =>
-      [...watched.values()].map(({ signal: { name, member }, watch: { phase, evidence } }) => ({
-        name,
-        member,
-        phase,
-        evidence,
-      })),
   };
 }
 

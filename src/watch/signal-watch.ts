@@ -44,8 +44,6 @@ export type SignalChange =
 export interface SignalWatch {
   /** Takes the next value; what is no finite number counts for nothing. */
   observe(value: number): SignalChange | null;
-  /** Evidence of a change over what an alarm takes, in [0, 1); 1 while it has moved. */
-  readonly evidence: number;
   readonly phase: SignalState["phase"];
   readonly state: SignalState;
 }
@@ -121,9 +119,6 @@ export function createSignalWatch(options: SignalWatchOptions): SignalWatch {
       if (recent.length < n) return null;
       take(recent);
       return { kind: "learned" };
-    },
-    get evidence() {
-      return phase === "raised" ? 1 : (detector?.evidence ?? 0);
     },
     get phase() {
       return phase;

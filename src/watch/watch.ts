@@ -3,11 +3,13 @@ import { ENSEMBLE_ID } from "../ensemble/engine.ts";
 import type { Timers } from "../ports/clock.ts";
 import type { AnswerEvent, Engine, Question } from "../ports/engine.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
-import type { Alert, JudgedConfidence, ObservationWriter } from "../ports/observations.ts";
-import { createDrift, type DriftState, type SettledSignal, type WatchedSignal } from "./drift.ts";
+import type { JudgedConfidence, ObservationWriter } from "../ports/observations.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import { createDrift, type DriftState } from "./drift.ts";
 import { createLiveSimilarity, type LayerScales } from "./live-similarity.ts";
 import { createQuietTime } from "./quiet-time.ts";
 import { answerSignals, judgementSignals, signalsOf, type SignalValue } from "./signals.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface WatchOptions {
   /** Of the ensemble, the anchor first. */
@@ -26,9 +28,9 @@ export interface WatchOptions {
   readonly state: WatchState | null;
   /** Keeps what was learned: now and then, and at the end. */
   readonly save: (state: WatchState) => Promise<void>;
-  /** Told of each alert, after it is on its way into the log. */
-  readonly onAlert: (alert: Alert) => void;
-  readonly onSettled: (signal: SettledSignal) => void;
+  readonly telemetry: Pick<Telemetry, "alertRaised" | "signalSettled">;
+  /** Alerts go there too; null for nowhere. */
+  readonly webhook: Pick<Webhook, "send"> | null;
   /** Told what went wrong while watching. No answer is worse for it. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -47,7 +49,6 @@ export interface Watch {
   during<T>(work: () => Promise<T>): Promise<T>;
   /** A confidence, and whether its answer was right. */
   judged(judgement: JudgedConfidence): void;
-  signals(): readonly WatchedSignal[];
   close(): Promise<void>;
 }
 
@@ -62,7 +63,7 @@ const WINDOW_MS = 3_600_000;
 
 /** Watches answers for signals that move (`createDrift`) and compares the members on live traffic (`createLiveSimilarity`). */
 export function createWatch(options: WatchOptions): Watch {
-  const { members, writer, timers, random, similarityEvery, onFailure } = options;
+  const { members, writer, timers, random, similarityEvery, telemetry, webhook, onFailure } = options;
   const drift = createDrift({
     signals: signalsOf(members.map(({ info }) => info.id)),
     falseAlarmEvery: options.falseAlarmEvery,
@@ -109,9 +110,10 @@ export function createWatch(options: WatchOptions): Watch {
     const { alerts, settled, learned } = drift.observe(values, timers.now());
     for (const alert of alerts) {
       writer.appendAlert(alert).catch(onFailure);
-      options.onAlert(alert);
+      telemetry.alertRaised(alert);
+      webhook?.send(alert);
     }
-    for (const signal of settled) options.onSettled(signal);
+    for (const signal of settled) telemetry.signalSettled(signal);
     if (alerts.length > 0 || settled.length > 0) save();
     else if (learned) changed();
   }
@@ -155,7 +157,6 @@ export function createWatch(options: WatchOptions): Watch {
       }
     },
     judged: (judgement) => observe(judgementSignals(judgement)),
-    signals: () => drift.signals(),
     async close() {
       await similarity?.close();
       save();

@@ -1,6 +1,6 @@
 /*
  * Signals of real short requests, with the maps as they are and with noise on Gemma's: live-signals.json.
- * Run from the root, with the models pulled: node --import tsx test/golden/live-signals.ts (10 minutes on two cores).
+ * Run from the root, with the models pulled: node --import tsx test/golden/live-signals.ts (15 minutes on two busy cores).
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { openConfidence } from "../../adapters/node/open-confidence.ts";
@@ -18,7 +18,7 @@ import { answerSignals, signalsOf } from "../../src/watch/signals.ts";
 const NORMAL = 300;
 const PERTURBED = 120;
 /** ‖noise‖ / ‖P‖ on the second member's projection. */
-const NOISE = [0.1, 0.3, 1];
+const NOISE = [0.1, 0.3, 0.5, 1];
 const TOKENS = 8;
 const SEED = 20266;
 

@@ -27,5 +27,7 @@ export function joinTelemetry(
     healthChanged: (health) => tell((listener) => listener.healthChanged?.(health)),
     questionsOpen: (id, count) => tell((listener) => listener.questionsOpen?.(id, count)),
     logAppended: (latencyMs) => tell((listener) => listener.logAppended?.(latencyMs)),
+    alertRaised: (alert) => tell((listener) => listener.alertRaised?.(alert)),
+    signalSettled: (signal) => tell((listener) => listener.signalSettled?.(signal)),
   };
 }

@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import pc from "picocolors";
 import { pino, stdTimeFunctions, type Logger } from "pino";
-import type { RequestRecord, Telemetry } from "../../../src/ports/telemetry.ts";
+import type { RequestRecord, SettledSignal, Telemetry } from "../../../src/ports/telemetry.ts";
 
 /** Where the gateway says what it does: a line for each event, with the same fields everywhere. */
 export type Log = Logger;
@@ -31,7 +31,7 @@ export function createLog({ level, stream = process.stderr }: LogOptions): Log {
   );
 }
 
-/** A line for each request, and for members that are lost and come back. */
+/** A line for each request, for members that are lost and come back, and for signals that move and settle. */
 export function logTelemetry(log: Log): Partial<Telemetry> {
   const lost = new Set<string>();
   return {
@@ -49,8 +49,24 @@ export function logTelemetry(log: Log): Partial<Telemetry> {
         `lost: ${id} (${reason}); it is started again at ${at}`,
       );
     },
+    alertRaised: ({ signal, member, direction, value, reference, falseAlarmRate }) =>
+      log.warn(
+        { signal, member, direction, value, reference, false_alarm_rate: falseAlarmRate },
+        `drift: ${nameOf(signal, member)} went ${direction}, from ${reference.toPrecision(3)} to ${value.toPrecision(3)}`,
+      ),
+    signalSettled: ({ signal, member, how }) =>
+      log.info({ signal, member, settled: how }, `${nameOf(signal, member)} ${SETTLED[how]}`),
   };
 }
+
+const SETTLED: Record<SettledSignal["how"], string> = {
+  learned: "is watched from now on",
+  returned: "is back where it was",
+  relearned: "has stayed where it went: that is what it is held against from now on",
+};
+
+const nameOf = (signal: string, member: string | null): string =>
+  member === null ? signal : `${signal} of ${member}`;
 
 /** A stream of lines, each of which is logged. */
 export function logLines(log: Log): NodeJS.WritableStream {

@@ -18,6 +18,7 @@ const DISTANCE = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2];
 const ASKED = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"] as const;
 const ANSWERED = [...ASKED, "gen_ai_response_model"] as const;
 const MEMBER = ["concord_member"] as const;
+const SIGNAL = ["concord_signal", ...MEMBER] as const;
 
 /** Every metric but those of the process. */
 export function defineMetrics(registry: Registry) {
@@ -125,6 +126,16 @@ export function defineMetrics(registry: Registry) {
     APPEND,
   );
 
+  const alerts = counter("concord_alerts_total", "Times that a signal of the answers moved.", [
+    ...SIGNAL,
+    "concord_direction",
+  ]);
+  const raised = gauge(
+    "concord_signal_raised",
+    "1 from an alert until its signal is back or has stayed where it went.",
+    SIGNAL,
+  );
+
   return {
     duration,
     firstToken,
@@ -146,6 +157,8 @@ export function defineMetrics(registry: Registry) {
     restarts,
     queue,
     append,
+    alerts,
+    raised,
   };
 }
 

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import type { MetricsText } from "../../../src/gateway/metrics.ts";
 import type { AnswerReport, Confidence } from "../../../src/ports/engine.ts";
 import type { Health } from "../../../src/ports/health.ts";
+import type { Alert } from "../../../src/ports/observations.ts";
 import type { AnswerRecord, RequestRecord, Telemetry } from "../../../src/ports/telemetry.ts";
 import { defineMetrics, type Metrics } from "./metrics.ts";
 
@@ -36,6 +37,11 @@ export function createPrometheusMetrics({ knownModels }: PrometheusOptions): Pro
       healthChanged: createHealthRecorder(metrics),
       questionsOpen: (id, count) => metrics.queue.set({ concord_member: id }, count),
       logAppended: (latencyMs) => metrics.append.observe(latencyMs / 1000),
+      alertRaised: (alert) => {
+        metrics.alerts.inc({ ...signalLabels(alert), concord_direction: alert.direction });
+        metrics.raised.set(signalLabels(alert), 1);
+      },
+      signalSettled: (signal) => metrics.raised.set(signalLabels(signal), 0),
     },
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
@@ -105,6 +111,10 @@ function recordRequest({ active, http }: Metrics, request: RequestRecord): void 
 
 function activeLabels(method: string) {
   return { http_request_method: METHODS.has(method) ? method : OTHER, url_scheme: "http" };
+}
+
+function signalLabels({ signal, member }: Pick<Alert, "signal" | "member">) {
+  return { concord_signal: signal, ...(member !== null && { concord_member: member }) };
 }
 
 function createHealthRecorder({ up, losses, restarts }: Metrics): (health: Health) => void {
