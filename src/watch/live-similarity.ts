@@ -1,7 +1,7 @@
 import { fitStandardisation, standardise, type Standardisation } from "../alignment/cka.ts";
 import { hollowGram, unbiasedHsic, type HollowGram } from "../alignment/hsic.ts";
 import { createMinibatchCka, type MinibatchCka } from "../alignment/minibatch-cka.ts";
-import { matrixFrom } from "../linalg/matrix.ts";
+import { matrixFrom, type Matrix } from "../linalg/matrix.ts";
 import type { Passage } from "../ensemble/corpus.ts";
 import { passageText } from "../ensemble/corpus.ts";
 import {
@@ -131,27 +131,37 @@ export function createLiveSimilarity(options: LiveSimilarityOptions): LiveSimila
       const needed = scales === null ? SCALE_PLACES : batch;
       if ((places[0]?.[0]?.length ?? 0) < needed) return;
       const rows = places.map((own) => own.map((at) => at.splice(0, needed)));
-      if (scales === null) {
-        scales = rows.map((own) => own.map((at) => fitStandardisation(stacked(at))));
+      const fitted = scales;
+      if (fitted === null) {
+        scales = await ofEachLayer(rows, fitStandardisation);
         options.onScales(scales);
         continue;
       }
-      const grams: HollowGram[][] = [];
-      for (const [m, own] of rows.entries()) {
-        const ofMember: HollowGram[] = [];
-        for (const [i, at] of own.entries()) {
-          const fitted = scales[m]?.[i];
-          if (fitted) ofMember.push(hollowGram(standardise(stacked(at), fitted)));
-          // A millisecond each: whoever came in meanwhile goes first.
-          await new Promise<void>((resolve) => {
-            timers.after(0, resolve);
-          });
-        }
-        grams.push(ofMember);
-      }
+      const grams = await ofEachLayer(rows, (x, m, i) => {
+        const scale = fitted[m]?.[i];
+        if (scale === undefined) throw new Error(`layer similarity: no scale for layer ${i} of member ${m}`);
+        return hollowGram(standardise(x, scale));
+      });
       if (closing.signal.aborted) return;
       tell(grams);
     }
+  }
+
+  /** A millisecond or two each, and between two of them goes whoever came in meanwhile. */
+  async function ofEachLayer<T>(
+    rows: readonly (readonly Float32Array[][])[],
+    compute: (x: Matrix, member: number, layer: number) => T,
+  ): Promise<T[][]> {
+    const results: T[][] = rows.map(() => []);
+    for (const [m, own] of rows.entries()) {
+      for (const [i, at] of own.entries()) {
+        results[m]?.push(compute(matrixFrom(at.length, at[0]?.length ?? 0, concatenated(at)), m, i));
+        await new Promise<void>((resolve) => {
+          timers.after(0, resolve);
+        });
+      }
+    }
+    return results;
   }
 
   function tell(grams: readonly (readonly HollowGram[])[]): void {
@@ -248,10 +258,6 @@ function shortened(passage: Passage): Passage | null {
   const before = passage.messages.reduce((sum, { content }) => sum + content.length, 0);
   if (before > MOST_CHARACTERS) return null;
   return { ...passage, answer: passage.answer.slice(0, MOST_CHARACTERS) };
-}
-
-function stacked(rows: readonly Float32Array[]) {
-  return matrixFrom(rows.length, rows[0]?.length ?? 0, concatenated(rows));
 }
 
 function asCode(error: unknown): string {
