@@ -85,20 +85,27 @@ export function createLiveSimilarity(options: LiveSimilarityOptions): LiveSimila
   let window: SimilarityWindow | null = null;
 
   async function work(): Promise<void> {
-    for (let text = waiting[0]; text !== undefined; text = waiting[0]) {
-      const signal = await quiet.next(closing.signal);
-      try {
-        await read(text, AbortSignal.any([signal, closing.signal]));
-        keep(text);
-        waiting.shift();
-      } catch (error) {
-        if (closing.signal.aborted) return;
-        if (signal.aborted && ++text.interruptions <= MOST_INTERRUPTIONS) continue;
-        waiting.shift();
-        if (asCode(error) === "internal") onFailure(error);
-      }
-      await compareWhole();
+    try {
+      for (let text = waiting[0]; text !== undefined; text = waiting[0]) await take(text);
+    } catch (error) {
+      if (!closing.signal.aborted) onFailure(error);
+    } finally {
+      working = null;
     }
+  }
+
+  async function take(text: WaitingText): Promise<void> {
+    const signal = await quiet.next(closing.signal);
+    try {
+      await read(text, AbortSignal.any([signal, closing.signal]));
+      keep(text);
+    } catch (error) {
+      if (closing.signal.aborted) throw error;
+      if (signal.aborted && ++text.interruptions <= MOST_INTERRUPTIONS) return;
+      if (!(error instanceof GatewayError) || error.code === "internal") onFailure(error);
+    }
+    waiting.shift();
+    await compareWhole();
   }
 
   /** One member after the other; what was read before an interruption stays. */
@@ -192,13 +199,7 @@ export function createLiveSimilarity(options: LiveSimilarityOptions): LiveSimila
       const short = taken && waiting.length < MOST_WAITING ? shortened(passage) : null;
       if (short === null || closing.signal.aborted) return;
       waiting.push({ passage: short, readings: [], interruptions: 0 });
-      working ??= work()
-        .catch((error: unknown) => {
-          if (!closing.signal.aborted) onFailure(error);
-        })
-        .finally(() => {
-          working = null;
-        });
+      working ??= work();
     },
     async close() {
       closing.abort();
@@ -258,8 +259,4 @@ function shortened(passage: Passage): Passage | null {
   const before = passage.messages.reduce((sum, { content }) => sum + content.length, 0);
   if (before > MOST_CHARACTERS) return null;
   return { ...passage, answer: passage.answer.slice(0, MOST_CHARACTERS) };
-}
-
-function asCode(error: unknown): string {
-  return error instanceof GatewayError ? error.code : "internal";
 }

@@ -55,6 +55,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
       waiting.shift();
       if (reason !== null) onLost(delivery.alert, reason);
     }
+    working = null;
   }
 
   /** Why it is given up; null when it was delivered. */
@@ -77,9 +78,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
         if (oldest) onLost(oldest.alert, `${MOST_WAITING} others are not delivered yet`);
       }
       waiting.push({ id: newId(), alert });
-      working ??= work().finally(() => {
-        working = null;
-      });
+      working ??= work();
     },
     async close() {
       closing.abort();
