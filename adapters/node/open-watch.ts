@@ -26,19 +26,19 @@ export interface WatchRequest extends WatchChoices {
   readonly members: readonly LanguageModel[];
   readonly writer: ObservationWriter;
   readonly telemetry: Telemetry;
-  /** Told what went wrong, in a line for whoever runs the gateway. */
-  readonly warn: (line: string) => void;
+  /** Closed with the watch; null for none. */
+  readonly webhook: Webhook | null;
+  readonly warn: Warn;
 }
 
-/**
- * Watches answers on this machine, going on from what was learned before. What cannot be read of that is learned anew.
- * @throws RangeError for a secret that is none
- */
+/** Told what went wrong, in a line for whoever runs the gateway. */
+type Warn = (line: string) => void;
+
+/** Watches answers on this machine, going on from what was learned before. What cannot be read of that is learned anew. */
 export async function openWatch(request: WatchRequest): Promise<Watch> {
-  const { members, warn } = request;
+  const { members, webhook, warn } = request;
   const infos = members.map(({ info }) => info);
   const { watch: path } = concordPaths();
-  const webhook = await openWebhook(request);
   let state: WatchState | null = null;
   try {
     state = await readWatch(path, infos);
@@ -51,7 +51,6 @@ export async function openWatch(request: WatchRequest): Promise<Watch> {
     random: Math.random,
     state,
     save: (learned) => writeWatch(path, infos, learned),
-    webhook,
     onFailure: (error) => warn(`signals could not be watched: ${messageOf(error)}`),
   });
   return {
@@ -63,7 +62,11 @@ export async function openWatch(request: WatchRequest): Promise<Watch> {
   };
 }
 
-async function openWebhook({ webhookUrl, webhookSecret, warn }: WatchRequest): Promise<Webhook | null> {
+/** Where alerts are posted, if anywhere. @throws RangeError for a secret that is none */
+export async function openWebhook(
+  { webhookUrl, webhookSecret }: WatchChoices,
+  warn: Warn,
+): Promise<Webhook | null> {
   if (webhookUrl === undefined) return null;
   return createWebhook({
     url: webhookUrl,
