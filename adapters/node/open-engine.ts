@@ -3,9 +3,14 @@ import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
+import type { ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
 import type { Telemetry } from "../../src/ports/telemetry.ts";
-import { createSqliteAgreementLog, createSqliteProbeStore } from "../sqlite/better-sqlite3.ts";
+import {
+  createSqliteAgreementLog,
+  createSqliteObservationWriter,
+  createSqliteProbeStore,
+} from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
@@ -32,6 +37,7 @@ export interface OpenEngine extends Engine {
   readonly members: readonly LanguageModel[];
   /** In the same database as the log. */
   readonly probeStore: ProbeStore;
+  readonly observationWriter: ObservationWriter;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
@@ -62,6 +68,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         ...engine,
         members: ensemble.members,
         probeStore: createSqliteProbeStore(database),
+        observationWriter: createSqliteObservationWriter(database),
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();

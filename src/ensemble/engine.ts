@@ -19,6 +19,7 @@ import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
+import { keptText, type Redactor } from "./kept-text.ts";
 import { readPrompt, type ReadPrompt } from "./prompt.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
@@ -28,6 +29,7 @@ import { tellStages, within } from "./stages.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
 import { createGivenTokens } from "./token-source.ts";
+import { createTracer } from "./trace.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -38,6 +40,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What of a prompt's or an answer's text is kept, where text is; absent: all of it. */
+  readonly redact?: Redactor | undefined;
   /** What confidences are told by; absent: none is. */
   readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
@@ -57,6 +61,7 @@ export function createEngine({
   log,
   clock,
   keepText,
+  redact = (text) => text,
   confidence: book = NOTHING_CALIBRATED,
   quorum = 1,
   telemetry = noTelemetry,
@@ -132,6 +137,7 @@ export function createEngine({
       const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
       const stops =
         question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
+      const tracer = createTracer(tokenizer, keepText);
       const generating = generateAnswer({
         question: { ...question, echo: question.echo && !out.echoed },
         reading,
@@ -141,6 +147,7 @@ export function createEngine({
         atMost: choice === null ? "length" : "stop",
         source: choice === null ? sampler : createGivenTokens(choice.tokens),
         tally,
+        tracer,
       });
       let step = await generating.next();
       for (; !step.done; step = await generating.next()) {
@@ -165,6 +172,8 @@ export function createEngine({
         answeredBy: answerer.id,
         ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
       };
+      const kept = keepText ? keptText(question.prompt, out.text, tokenizer, redact) : null;
+      const trace = tracer.trace(answerer.members.map(({ id }) => id));
       const record: LogRecord = {
         requestId: question.requestId,
         createdAt: out.createdAt,
@@ -178,10 +187,12 @@ export function createEngine({
         report,
         confidence: confidence.value === null ? null : { value: confidence.value, kind: confidence.kind },
         experiment: question.experiment ?? null,
-        text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
+        text: kept?.text ?? null,
       };
       const appended = clock.monotonic();
-      await within(span, "append log", () => log.append(record));
+      // Tokens spell out what a redactor took away.
+      const told = trace && { ...trace, tokens: kept?.whole === true ? trace.tokens : null };
+      await within(span, "append log", () => log.append(record, told));
       telemetry.logAppended(clock.monotonic() - appended);
       yield {
         type: "end",
@@ -318,10 +329,4 @@ function unknownModel(model: string, known: readonly string[]): GatewayError {
       param: "model",
     },
   );
-}
-
-function promptText({ prompt }: Question, { vocabulary }: Answerer): string {
-  if (prompt.kind === "text") return prompt.text;
-  if (prompt.kind === "chat") return JSON.stringify(prompt.messages);
-  return vocabulary.tokenizer.decode(prompt.tokens);
 }
