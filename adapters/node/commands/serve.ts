@@ -7,19 +7,22 @@ import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import type { Watch } from "../../../src/watch/watch.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
+import { openWatch, openWebhook } from "../open-watch.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
 import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";
 import { CONCORD_VERSION } from "../version.ts";
+import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
-interface ServeOptions {
+interface ServeOptions extends WatchOptions {
   readonly host: string;
   readonly port: number;
   readonly keepText?: true;
@@ -30,8 +33,7 @@ interface ServeOptions {
 }
 
 export function registerServeCommand(program: Command): void {
-  program
-    .command("serve")
+  addWatchOptions(program.command("serve"))
     .description("start the gateway; the first start fetches the models")
     .addOption(new Option("--host <address>", "where to listen").env("HOST").default("127.0.0.1"))
     .addOption(
@@ -77,6 +79,9 @@ async function serve(options: ServeOptions): Promise<void> {
     knownModels: () => [...late.engine.models(), ...late.embedder.models()].map(({ id }) => id),
   });
   const { log, telemetry } = told;
+  const warn = (line: string): void => log.warn(line);
+  const watching = watchChoices(options);
+  const webhook = await openWebhook(watching, warn);
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
@@ -92,6 +97,7 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
+  let watch: Watch | null = null;
   try {
     log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
     const lines = process.stderr.isTTY ? process.stderr : logLines(log);
@@ -109,6 +115,14 @@ async function serve(options: ServeOptions): Promise<void> {
       quorum: options.quorum,
     });
     encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
+    watch = await openWatch({
+      ...watching,
+      members: engine.members,
+      writer: engine.observationWriter,
+      telemetry,
+      webhook,
+      warn,
+    });
     const natives = nativeVectors(encoders.spaces, engine.members);
     const created = Math.floor(systemClock.now() / 1000);
     const probes = createProbes({
@@ -117,7 +131,9 @@ async function serve(options: ServeOptions): Promise<void> {
       clock: systemClock,
       fitHead: fitHeadInWorker,
     });
-    late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
+    late.arrive(
+      watchedServices(watch, { engine, embedder: createEmbedder({ encoders, natives, created }), probes }),
+    );
     const names = engine.models().map((model) => model.id);
     log.info({ models: names }, `ready: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
@@ -126,6 +142,7 @@ async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await watch?.close();
     await encoders?.close();
     await engine?.close();
     await told.close();
@@ -137,6 +154,19 @@ interface Services {
   readonly engine: Engine;
   readonly embedder: Embedder;
   readonly probes: Probes;
+}
+
+/** Nothing is read in the background while one of them is asked. */
+function watchedServices(watch: Watch, { engine, embedder, probes }: Services): Services {
+  return {
+    engine: watch.watched(engine),
+    embedder: { ...embedder, embed: (request) => watch.during(() => embedder.embed(request)) },
+    probes: {
+      ...probes,
+      fit: (request) => watch.during(() => probes.fit(request)),
+      classify: (request) => watch.during(() => probes.classify(request)),
+    },
+  };
 }
 
 /** Stands in for the services until they have come: until then nothing is answered, and it is said why. */
