@@ -55,6 +55,12 @@ function readTimes(): Times | null {
   };
 }
 
+/** Time that a process computed, with its children that have ended, milliseconds; null where there is no /proc. */
+export function timeOf(pid: number): number | null {
+  const fields = processFields(String(pid));
+  return fields && computedMs(fields);
+}
+
 /** Time of a process, of those that descend from it, and of those among them that have ended. */
 function treeTimeMs(root: number): number {
   const parents = new Map<number, number>();
@@ -63,13 +69,8 @@ function treeTimeMs(root: number): number {
     if (!/^\d+$/.test(entry)) continue;
     const fields = processFields(entry);
     if (fields === null) continue;
-    const pid = Number(entry);
-    parents.set(pid, Number(fields[1]));
-    // utime, stime, cutime, cstime: fields 14 to 17 of proc(5), the third being the first after the name.
-    times.set(
-      pid,
-      fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0),
-    );
+    parents.set(Number(entry), Number(fields[1]));
+    times.set(Number(entry), computedMs(fields));
   }
   const descends = (pid: number): boolean => {
     for (let at: number | undefined = pid; at !== undefined && at > 0; at = parents.get(at)) {
@@ -77,9 +78,14 @@ function treeTimeMs(root: number): number {
     }
     return false;
   };
-  let jiffies = 0;
-  for (const [pid, time] of times) if (descends(pid)) jiffies += time;
-  return jiffies * JIFFY_MS;
+  let sum = 0;
+  for (const [pid, time] of times) if (descends(pid)) sum += time;
+  return sum;
+}
+
+/** utime, stime, cutime and cstime: fields 14 to 17 of proc(5), where the first here is the third there. */
+function computedMs(fields: readonly string[]): number {
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) * JIFFY_MS;
 }
 
 /** What stands after the name of a process, which may hold spaces and brackets; null for one that has gone. */

@@ -21,9 +21,14 @@ function byContenders(rows: readonly Row[]): Row[][] {
 }
 
 function figuresTable(rows: readonly Row[]): string {
-  const contenders = rows[0]?.samples.map(({ contender }) => contender) ?? [];
-  const [ours, ...others] = contenders;
-  const titles = ["", ours ?? "", ...others.flatMap((name) => [name, "ratio"])];
+  const [ours, ...others] = rows[0]?.samples ?? [];
+  const titles = [
+    "",
+    ours?.contender ?? "",
+    ...others.flatMap(({ contender, reference }) =>
+      reference ? [contender] : [contender, `÷ ${contender}`],
+    ),
+  ];
   const aligned = [":--", ...titles.slice(1).map(() => "--:")];
   const lines = rows.map((row) => {
     const [first, ...rest] = row.samples;
@@ -31,7 +36,9 @@ function figuresTable(rows: readonly Row[]): string {
     return [
       describe(row),
       cell(first),
-      ...rest.flatMap((sample) => [cell(sample), ratioCell(ratioOf(first.values, sample.values))]),
+      ...rest.flatMap((sample) =>
+        sample.reference ? [cell(sample)] : [cell(sample), ratioCell(ratioOf(first.values, sample.values))],
+      ),
     ];
   });
   return table([titles, aligned, ...lines]);
@@ -42,12 +49,13 @@ const describe = ({ what, unit, better }: Row): string =>
 
 /** `57.1 (54.9–58.2)`, with a mark where others used the machine meanwhile. */
 function cell({ values, loads }: Samples): string {
+  const spread = spreadOf(values);
+  if (Number.isNaN(spread.median)) return "–";
   const busy = loads.filter(isBusy).length * 2 > loads.length ? " †" : "";
-  return spreadText(spreadOf(values)) + busy;
+  return spreadText(spread) + busy;
 }
 
 function spreadText({ median, min, max, count }: Spread): string {
-  if (count === 0 || Number.isNaN(median)) return "–";
   return count === 1 ? number(median) : `${number(median)} (${number(min)}–${number(max)})`;
 }
 

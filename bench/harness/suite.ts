@@ -53,6 +53,8 @@ export interface Load {
 /** What one contender came to, one value a round. */
 export interface Samples {
   readonly contender: string;
+  /** Shown beside the others and compared with none. */
+  readonly reference?: true | undefined;
   readonly values: readonly number[];
   /** One for each value. */
   readonly loads: readonly Load[];

@@ -4,6 +4,8 @@ import type { BenchContext, Load, Reading, Row } from "./suite.ts";
 /** One contender's part of every round. */
 export interface Turn {
   readonly contender: string;
+  /** Shown without a ratio. */
+  readonly reference?: true | undefined;
   /** Measures once; a reading for each metric. @param round from 0 */
   run(round: number): Promise<readonly Reading[]>;
 }
@@ -41,10 +43,11 @@ export async function takeTurns(
     what,
     unit,
     better,
-    samples: turns.flatMap(({ contender }) => {
-      const values = byContender.get(contender);
-      if (values === undefined) return [];
-      return { contender, values: values.map(([value]) => value), loads: values.map(([, load]) => load) };
+    samples: turns.flatMap(({ contender, reference }) => {
+      const measured = byContender.get(contender);
+      if (measured === undefined) return [];
+      const [values, loads] = [measured.map(([value]) => value), measured.map(([, load]) => load)];
+      return { contender, reference, values, loads };
     }),
   }));
 }
