@@ -61,15 +61,10 @@ export async function startOurs(
   return contenderOf(name, script, "concord");
 }
 
-/** `CONCORD_BENCH_PROFILE=FOLDER` writes a CPU profile of our gateway there. */
+/** `CONCORD_BENCH_PROFILE=FOLDER` writes CPU profiles of our gateway there; the largest is the main thread's. */
 function profileArgs(name: string): string[] {
   const folder = process.env["CONCORD_BENCH_PROFILE"];
-  if (folder === undefined) return [];
-  return [
-    "--cpu-prof",
-    `--cpu-prof-dir=${folder}`,
-    `--cpu-prof-name=${name.replaceAll(/\W+/g, "-")}.cpuprofile`,
-  ];
+  return folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${join(folder, name)}`];
 }
 
 export async function startDirect({ children, signal }: BenchContext): Promise<GatewayContender> {
