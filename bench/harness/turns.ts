@@ -52,16 +52,19 @@ export async function takeTurns(
   }));
 }
 
-/** The sum of two contenders' times of each round, for what one does after the other. @param name of the two together */
-export function oneAfterTheOther(
+/**
+ * Adds a contender that two others make together, its values combined round by round; the row as it is where one of
+ * them has no values.
+ */
+export function combined(
   row: Row,
   [first, second]: readonly [string, string],
-  name: string,
+  contender: string,
   combine: (a: number, b: number) => number,
 ): Row {
-  const a = row.samples.find(({ contender }) => contender === first);
-  const b = row.samples.find(({ contender }) => contender === second);
+  const a = row.samples.find((samples) => samples.contender === first);
+  const b = row.samples.find((samples) => samples.contender === second);
   if (a === undefined || b === undefined) return row;
   const values = a.values.map((value, round) => combine(value, b.values[round] ?? Number.NaN));
-  return { ...row, samples: [...row.samples, { contender: name, values, loads: a.loads }] };
+  return { ...row, samples: [...row.samples, { contender, values, loads: a.loads }] };
 }
