@@ -1,8 +1,8 @@
 import {
   anchorWeights,
   engineContenders,
+  IN_TURN,
   LLAMA_ANCHOR,
-  LLAMA_BOTH,
   LLAMA_FOLLOWER,
   LLAMA_VERSION,
   OURS,
@@ -224,9 +224,8 @@ const rest = (ms: number): Promise<void> =>
     setTimeout(resolve, ms);
   });
 
-/** Beside both members in the usual runner, one who wants both: first one's answer, then the other's. */
 const bothInTurn = (row: Row, combine: (a: number, b: number) => number): Row =>
-  combined(row, [LLAMA_ANCHOR, LLAMA_FOLLOWER], LLAMA_BOTH, combine);
+  IN_TURN.reduce((so, [pair, together]) => combined(so, pair, together, combine), row);
 
 function claimsOf(rows: readonly Row[], plan: Plan, peers: boolean): Claim[] {
   const ours = (metric: Metric): number => medianOf(rows, metric.what, OURS);
@@ -289,7 +288,7 @@ function notesOf({ peers }: BenchContext, { tokens, memory }: Plan): string[] {
     `${OURS}: the product's engine asked by concurrent answers at temperature 0; a token is one of the fused answer, for which both members read and step. ${cores}`,
     ...(peers
       ? [
-          `llama.cpp: node-llama-cpp with the same GGUF files, greedy, streams as sequences of one context. "One after the other" has no run of its own: both members' times of the same round, added; so are their processes' memories.`,
+          `llama.cpp: node-llama-cpp with the same GGUF files, greedy, streams as sequences of one context. onnxruntime: the same version and 8-bit weights as ours, one session for each member with its own head, the cache as graph inputs and outputs, streams a step each in turn; its default options but for the threads. "One after the other" has no run of its own: both members' times of the same round, added; so are their processes' memories.`,
         ]
       : []),
     `Texts are English of the given length in the anchor's tokens (Gemma needs fewer for the same text; speeds of prompts count the anchor's for all), no two alike. Decoding is counted from when all streams have begun, ${tokens} tokens a stream. Memory: ${memory.streams} streams with prompts of ${memory.context} tokens.`,

@@ -10,6 +10,8 @@ import { startScript, type Script } from "../harness/script.ts";
 import type { BenchContext } from "../harness/suite.ts";
 
 export const LLAMA_VERSION = "3.22.1";
+/** Raise it whenever plain-graph.ts writes other graphs. */
+const PLAIN_VERSION = 1;
 /** For all: each contender has so many cores. */
 export const THREADS = 2;
 
@@ -17,7 +19,14 @@ export const OURS = "concord, both members fused";
 const [ANCHOR, FOLLOWER] = MEMBER_IDS;
 export const LLAMA_ANCHOR = `llama.cpp, ${ANCHOR}`;
 export const LLAMA_FOLLOWER = `llama.cpp, ${FOLLOWER}`;
-export const LLAMA_BOTH = "llama.cpp, one after the other";
+const ONNX_ANCHOR = `onnxruntime, ${ANCHOR}`;
+const ONNX_FOLLOWER = `onnxruntime, ${FOLLOWER}`;
+
+/** One who wants both members' answers in a usual runner has them one after the other: [the two, their name together]. */
+export const IN_TURN: readonly (readonly [readonly [string, string], string])[] = [
+  [[LLAMA_ANCHOR, LLAMA_FOLLOWER], "llama.cpp, one after the other"],
+  [[ONNX_ANCHOR, ONNX_FOLLOWER], "onnxruntime, one after the other"],
+];
 
 /** A generator that a process of its own can be started with. */
 export interface EngineContender {
@@ -48,7 +57,19 @@ export async function engineContenders(context: BenchContext): Promise<EngineCon
       CONCORD_BENCH_WEIGHTS: weightsOf(id),
       CONCORD_BENCH_THREADS: String(THREADS),
     });
-  return [ours, llama(LLAMA_ANCHOR, ANCHOR), llama(LLAMA_FOLLOWER, FOLLOWER)];
+  const onnx = (name: string, id: string): EngineContender =>
+    contender(name, "./onnx.ts", {
+      CONCORD_BENCH_GRAPHS: join(context.cache, `plain-${id}-v${PLAIN_VERSION}`),
+      CONCORD_BENCH_WEIGHTS: weightsOf(id),
+      CONCORD_BENCH_THREADS: String(THREADS),
+    });
+  return [
+    ours,
+    llama(LLAMA_ANCHOR, ANCHOR),
+    llama(LLAMA_FOLLOWER, FOLLOWER),
+    onnx(ONNX_ANCHOR, ANCHOR),
+    onnx(ONNX_FOLLOWER, FOLLOWER),
+  ];
 }
 
 export const anchorWeights = (): string => weightsOf(ANCHOR);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Generator, Streams } from "./generator.ts";
 import { answerMeasures } from "./measures.ts";
+import { setting } from "./setting.ts";
 
 /*
  * One member in node-llama-cpp, from its GGUF file: CONCORD_BENCH_LLAMA is the folder that has the package,
@@ -94,12 +95,6 @@ async function generate(
   } finally {
     sequence.dispose();
   }
-}
-
-function setting(name: string): string {
-  const value = process.env[name];
-  if (value === undefined) throw new Error(`${name} is not set`);
-  return value;
 }
 
 answerMeasures(openLlama);

@@ -6,9 +6,14 @@ export function markdownOf(title: string, result: SuiteResult): string {
   const parts = [`### ${title}`];
   for (const rows of byContenders(result.rows)) parts.push(figuresTable(rows));
   if (result.claims.length > 0) parts.push(claimsTable(result.claims));
-  parts.push([...result.notes, disturbanceNote(result.rows)].map((note) => `- ${note}`).join("\n"));
+  parts.push(
+    [RATIO_NOTE, ...result.notes, disturbanceNote(result.rows)].map((note) => `- ${note}`).join("\n"),
+  );
   return parts.join("\n\n");
 }
+
+const RATIO_NOTE =
+  "Medians with the lowest and the highest value, of runs in turns; **bold**: ours ÷ this one's, the median of the rounds.";
 
 /** Rows of the same contenders share a table. */
 function byContenders(rows: readonly Row[]): Row[][] {
@@ -21,25 +26,12 @@ function byContenders(rows: readonly Row[]): Row[][] {
 }
 
 function figuresTable(rows: readonly Row[]): string {
-  const [ours, ...others] = rows[0]?.samples ?? [];
-  const titles = [
-    "",
-    ours?.contender ?? "",
-    ...others.flatMap(({ contender, reference }) =>
-      reference ? [contender] : [contender, `÷ ${contender}`],
-    ),
-  ];
+  const titles = ["", ...(rows[0]?.samples ?? []).map(({ contender }) => contender)];
   const aligned = [":--", ...titles.slice(1).map(() => "--:")];
   const lines = rows.map((row) => {
-    const [first, ...rest] = row.samples;
-    if (first === undefined) return [describe(row)];
-    return [
-      describe(row),
-      cell(first),
-      ...rest.flatMap((sample) =>
-        sample.reference ? [cell(sample)] : [cell(sample), ratioCell(ratioOf(first.values, sample.values))],
-      ),
-    ];
+    const [ours, ...others] = row.samples;
+    if (ours === undefined) return [describe(row)];
+    return [describe(row), cell(ours), ...others.map((theirs) => cell(theirs) + ratioText(ours, theirs))];
   });
   return table([titles, aligned, ...lines]);
 }
@@ -59,7 +51,12 @@ function spreadText({ median, min, max, count }: Spread): string {
   return count === 1 ? number(median) : `${number(median)} (${number(min)}–${number(max)})`;
 }
 
-const ratioCell = ({ median }: Spread): string => (Number.isNaN(median) ? "–" : `**${number(median)} ×**`);
+/** Nothing where there is none to be told. */
+function ratioText(ours: Samples, theirs: Samples): string {
+  if (theirs.reference) return "";
+  const { median } = ratioOf(ours.values, theirs.values);
+  return Number.isNaN(median) ? "" : ` · **${number(median)} ×**`;
+}
 
 /** Three digits that say something: 0.123, 1.23, 12.3, 123, 1,234. */
 export function number(value: number): string {
