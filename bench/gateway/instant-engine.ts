@@ -59,6 +59,8 @@ export function createInstantEngine(log: AgreementLog | null, clock: Clock): Eng
         firstTokenMs: 0,
         report,
         text: null,
+        confidence: null,
+        experiment: null,
       });
       yield {
         type: "end",
