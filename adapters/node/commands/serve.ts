@@ -98,6 +98,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
   let watch: Watch | null = null;
+  let sent = true;
   try {
     log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
     const lines = process.stderr.isTTY ? process.stderr : logLines(log);
@@ -145,8 +146,10 @@ async function serve(options: ServeOptions): Promise<void> {
     await watch?.close();
     await encoders?.close();
     await engine?.close();
-    await told.close();
+    sent = await told.close();
   }
+  // A collector that hangs would hold the process open until it is given up.
+  if (!sent) process.exit();
 }
 
 /** What answers requests. */

@@ -17,8 +17,8 @@ export interface OpenTelemetry {
   readonly log: Log;
   readonly telemetry: Telemetry;
   metrics(): Promise<MetricsText>;
-  /** Sends what has not been sent. */
-  close(): Promise<void>;
+  /** Sends what has not been sent; false where a collector did not take it in time: it is still waited for. */
+  close(): Promise<boolean>;
 }
 
 /** The log, the metrics, and traces where a collector is named. @throws Error when it cannot be spoken to in the way asked for */
@@ -32,7 +32,7 @@ export async function openTelemetry(options: TelemetryOptions): Promise<OpenTele
     log,
     telemetry: joinTelemetry(listeners, onFailure),
     metrics: prometheus.read,
-    close: async () => traces?.close(),
+    close: async () => traces?.close() ?? true,
   };
 }
 

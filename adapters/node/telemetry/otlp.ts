@@ -35,12 +35,12 @@ export interface OtlpOptions {
 
 export interface OtlpTraces {
   readonly startTrace: Telemetry["startTrace"];
-  /** Sends what is left, for `FLUSH_MS` at most. */
-  close(): Promise<void>;
+  /** Sends what is left, for `FLUSH_MS` at most; false where the collector has not taken it then, which is still waited for. */
+  close(): Promise<boolean>;
 }
 
-/** A collector that hangs holds up a stop for so long. */
-const FLUSH_MS = 3000;
+/** A collector that is away or hangs holds up a stop for so long. */
+const FLUSH_MS = 2000;
 /** A collector that is away is told of once in this time. */
 const WARN_EVERY_MS = 60_000;
 
@@ -70,9 +70,14 @@ export function openOtlpTraces({ url, protocol, version, log }: OtlpOptions): Ot
     },
     async close() {
       let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
-      await Promise.race([provider.shutdown().catch(() => {}), late]);
+      const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), FLUSH_MS)));
+      const sent = provider.shutdown().then(
+        () => true,
+        () => true,
+      );
+      const inTime = await Promise.race([sent, late]);
       clearTimeout(timer);
+      return inTime;
     },
   };
 }
