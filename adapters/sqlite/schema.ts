@@ -1,5 +1,4 @@
 import {
-  blob,
   customType,
   index,
   integer,
@@ -12,6 +11,28 @@ import {
 import type { AnySQLiteColumn } from "drizzle-orm/sqlite-core";
 import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import type { ProbeMetrics, ProbeSummary } from "../../src/ports/probe-store.ts";
+
+/** What better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
+type DriverBytes = Uint8Array | ArrayBuffer | number[];
+
+const bytes = customType<{ data: Uint8Array; driverData: DriverBytes }>({
+  dataType: () => "blob",
+  fromDriver: (stored) => Uint8Array.from(new Uint8Array(stored)),
+});
+
+/** Numbers as float32, little-endian. */
+const float32s = customType<{ data: Float32Array; driverData: DriverBytes }>({
+  dataType: () => "blob",
+  toDriver(values) {
+    const view = new DataView(new ArrayBuffer(4 * values.length));
+    values.forEach((value, at) => view.setFloat32(4 * at, value, true));
+    return new Uint8Array(view.buffer);
+  },
+  fromDriver(stored) {
+    const view = new DataView(Uint8Array.from(new Uint8Array(stored)).buffer);
+    return Float32Array.from({ length: view.byteLength / 4 }, (_, at) => view.getFloat32(4 * at, true));
+  },
+});
 
 /** Answers, sum of weights, answers with abstentions, answers with a loss. */
 export type MemberSums = readonly [answers: number, weight: number, abstentions: number, losses: number];
@@ -120,7 +141,7 @@ export const requestTraces = sqliteTable("request_traces", {
     .primaryKey()
     .references(() => requests.id, { onDelete: "cascade" }),
   /** Divergence, log-probability and weights, a byte each. */
-  numbers: blob("numbers", { mode: "buffer" }).notNull(),
+  numbers: bytes("numbers").notNull(),
   /** The tokens and the members' choices; null unless text is kept. */
   tokens: text("tokens", { mode: "json" }).$type<AnswerTrace["tokens"]>(),
 });
@@ -144,8 +165,8 @@ export const rollups = sqliteTable(
     promptTokens: integer("prompt_tokens").notNull(),
     completionTokens: integer("completion_tokens").notNull(),
     /** Quantile sketches: see src/stats/quantile-sketch.ts. */
-    latency: blob("latency", { mode: "buffer" }).notNull(),
-    firstToken: blob("first_token", { mode: "buffer" }).notNull(),
+    latency: bytes("latency").notNull(),
+    firstToken: bytes("first_token").notNull(),
     divergenceAnswers: integer("divergence_answers").notNull(),
     divergenceSum: real("divergence_sum").notNull(),
     top1Answers: integer("top1_answers").notNull(),
@@ -210,21 +231,6 @@ export const alerts = sqliteTable(
 export const logProgress = sqliteTable("log_progress", {
   name: text("name", { enum: ["fold_next", "fold_end"] }).primaryKey(),
   value: integer("value").notNull(),
-});
-
-/** Numbers as float32, little-endian. Reading takes what better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
-const float32s = customType<{ data: Float32Array; driverData: Uint8Array | ArrayBuffer | number[] }>({
-  dataType: () => "blob",
-  toDriver(values) {
-    const bytes = new DataView(new ArrayBuffer(4 * values.length));
-    values.forEach((value, at) => bytes.setFloat32(4 * at, value, true));
-    return new Uint8Array(bytes.buffer);
-  },
-  fromDriver(stored) {
-    const bytes = Uint8Array.from(new Uint8Array(stored));
-    const view = new DataView(bytes.buffer);
-    return Float32Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(4 * at, true));
-  },
 });
 
 /** One row per version of a probe: a linear head on the shared sentence space. Rows are added and removed, never changed. */

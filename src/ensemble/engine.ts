@@ -1,5 +1,5 @@
 import { createRandom } from "../linalg/random.ts";
-import type { AgreementLog } from "../ports/agreement-log.ts";
+import type { AgreementLog, LogRecord } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   AnswerEvent,
@@ -17,6 +17,7 @@ import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
+import { keptText, type Redactor } from "./kept-text.ts";
 import { readPrompt, type ReadPrompt } from "./prompt.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
@@ -25,6 +26,7 @@ import { createSingleReading } from "./single-reading.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
 import { createGivenTokens } from "./token-source.ts";
+import { createTracer } from "./trace.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
@@ -35,6 +37,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What of a prompt's or an answer's text is kept, where text is; absent: all of it. */
+  readonly redact?: Redactor | undefined;
   /** What confidences are told by; absent: none is. */
   readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
@@ -52,6 +56,7 @@ export function createEngine({
   log,
   clock,
   keepText,
+  redact = (text) => text,
   confidence: book = NOTHING_CALIBRATED,
   quorum = 1,
 }: EngineOptions): Engine {
@@ -124,6 +129,7 @@ export function createEngine({
       const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
       const stops =
         question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
+      const tracer = createTracer(tokenizer, keepText);
       const generating = generateAnswer({
         question: { ...question, echo: question.echo && !out.echoed },
         reading,
@@ -133,6 +139,7 @@ export function createEngine({
         atMost: choice === null ? "length" : "stop",
         source: choice === null ? sampler : createGivenTokens(choice.tokens),
         tally,
+        tracer,
       });
       let step = await generating.next();
       for (; !step.done; step = await generating.next()) {
@@ -158,7 +165,9 @@ export function createEngine({
         answeredBy: answerer.id,
         ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
       };
-      await log.append({
+      const kept = keepText ? keptText(question.prompt, out.text, tokenizer, redact) : null;
+      const trace = tracer.trace(answerer.members.map(({ id }) => id));
+      const record: LogRecord = {
         requestId: question.requestId,
         createdAt: out.createdAt,
         endpoint: question.endpoint,
@@ -171,8 +180,10 @@ export function createEngine({
         report,
         confidence: confidence.value === null ? null : { value: confidence.value, kind: confidence.kind },
         experiment: question.experiment ?? null,
-        text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
-      });
+        text: kept?.text ?? null,
+      };
+      // Tokens spell out what a redactor took away.
+      await log.append(record, trace && { ...trace, tokens: kept?.whole === true ? trace.tokens : null });
       yield {
         type: "end",
         finishReason,
@@ -307,10 +318,4 @@ function unknownModel(model: string, known: readonly string[]): GatewayError {
       param: "model",
     },
   );
-}
-
-function promptText({ prompt }: Question, { vocabulary }: Answerer): string {
-  if (prompt.kind === "text") return prompt.text;
-  if (prompt.kind === "chat") return JSON.stringify(prompt.messages);
-  return vocabulary.tokenizer.decode(prompt.tokens);
 }

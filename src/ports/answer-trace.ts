@@ -1,4 +1,7 @@
-/** One answer, token by token. */
+/**
+ * One answer, token by token. Of an answer that the ensemble took over from a lost member that had begun it alone, the
+ * tokens from there on.
+ */
 export interface AnswerTrace {
   /** Ids of those who answered (m). */
   readonly members: readonly string[];

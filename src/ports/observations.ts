@@ -9,7 +9,7 @@ export interface Observations {
   /**
    * One bucket per `widthMs` that has answers, oldest first. Buckets begin at whole multiples of the width since the Unix
    * epoch; the first and last are cut to the range.
-   * @throws RangeError when the range has no buckets or more than 2,000, or the width is no whole number of minutes
+   * @throws RangeError when the range has more than 1,000 buckets, or the width is no whole number of minutes
    */
   windows(range: TimeRange, widthMs: number, filter?: AnswerFilter): Promise<Windows>;
   /** One page of the answers in the range. @throws RangeError for a limit outside 1 to 1,000, or a cursor of another order */
@@ -172,13 +172,14 @@ export interface JudgedConfidence {
 }
 
 export interface LogSize {
+  /** From the first id to the last: more than there are where some between were deleted by hand. */
   readonly answers: number;
   /** Milliseconds since the Unix epoch; null for an empty log. */
   readonly oldest: number | null;
   readonly newest: number | null;
-  /** Of the database, with what is free in it. */
-  readonly bytes: number;
-  readonly freeBytes: number;
+  /** Of the database, with what is free in it; null where it does not tell, as D1. */
+  readonly bytes: number | null;
+  readonly freeBytes: number | null;
   /** Answers from before an update of Concord that are not counted in the rollups yet. */
   readonly uncounted: number;
 }

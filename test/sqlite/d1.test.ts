@@ -1,9 +1,10 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll } from "vitest";
-import { createD1AgreementLog, createD1ProbeStore } from "../../adapters/sqlite/d1.ts";
+import { createD1AgreementLog, createD1Observations, createD1ProbeStore } from "../../adapters/sqlite/d1.ts";
 import { applyMigrations } from "../cloudflare/d1-migrations.ts";
 import { describeAgreementLog } from "../contracts/agreement-log.ts";
+import { describeObservations } from "../contracts/observations.ts";
 import { describeProbeStore } from "../contracts/probe-store.ts";
 
 const miniflare = new Miniflare({
@@ -22,6 +23,13 @@ afterAll(() => miniflare.dispose());
 describeAgreementLog("D1", async () => {
   await database.prepare("delete from requests").run();
   return createD1AgreementLog(database);
+});
+
+describeObservations("D1", async () => {
+  for (const table of ["requests", "alerts", "layer_similarities"]) {
+    await database.prepare(`delete from ${table}`).run();
+  }
+  return { log: createD1AgreementLog(database), observations: createD1Observations(database) };
 });
 
 describeProbeStore("D1", async () => {
