@@ -10,7 +10,8 @@ export interface SupervisionChoices {
   readonly onHealth?: ((health: Health) => void) | undefined;
 }
 
-const systemTimers: Timers = {
+/** This machine's time. */
+export const systemTimers: Timers = {
   ...systemClock,
   after(delayMs, task) {
     const timer = setTimeout(task, delayMs).unref();
