@@ -1,9 +1,10 @@
 import { createEngine } from "../../src/ensemble/engine.ts";
+import type { Redactor } from "../../src/ensemble/kept-text.ts";
 import { systemClock } from "../../src/ports/clock.ts";
 import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
-import type { ObservationWriter } from "../../src/ports/observations.ts";
+import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
 import type { Telemetry } from "../../src/ports/telemetry.ts";
 import {
@@ -11,15 +12,22 @@ import {
   createSqliteObservationWriter,
   createSqliteProbeStore,
 } from "../sqlite/better-sqlite3.ts";
+import { createObservationReader } from "../sqlite/observation-reader.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
+import { KEEP_EVERYTHING, startUpkeep, type Retention } from "../sqlite/upkeep.ts";
 import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
+import { systemTimers } from "./supervision.ts";
 
 export interface EngineOptions extends OpenOptions {
   /** Keep prompts and answers in the log. */
   readonly keepText: boolean;
+  /** What of a text is kept, where text is. Default: all. */
+  readonly redact?: Redactor | undefined;
+  /** What the log keeps, and what it deletes. Default: everything is kept. */
+  readonly retention?: Retention | undefined;
   /** The members without which nothing is fused. Default 1. */
   readonly quorum?: number | undefined;
   /** Default: nobody. */
@@ -37,6 +45,8 @@ export interface OpenEngine extends Engine {
   readonly members: readonly LanguageModel[];
   /** In the same database as the log. */
   readonly probeStore: ProbeStore;
+  /** What the log tells, read on a thread of its own. */
+  readonly observations: Observations;
   readonly observationWriter: ObservationWriter;
   health(): EnsembleHealth;
   close(): Promise<void>;
@@ -44,12 +54,31 @@ export interface OpenEngine extends Engine {
 
 /** The ensemble with its log on this machine. @throws RangeError when the quorum is none of 1 to m */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
-  const { keepText, quorum = 1, telemetry, memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
+  const {
+    keepText,
+    redact,
+    retention = KEEP_EVERYTHING,
+    quorum = 1,
+    telemetry,
+    memberTimeoutMs = MEMBER_TIMEOUT_MS,
+  } = options;
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
-  const database = openDatabase(concordPaths().database);
+  const path = concordPaths().database;
+  const database = openDatabase(path);
+  const observations = createObservationReader(path);
+  const endUpkeep = startUpkeep(database, {
+    retention,
+    timers: systemTimers,
+    onError: (error) => console.error("the log's upkeep failed and is tried again:", error),
+  });
+  const closeLog = async (): Promise<void> => {
+    endUpkeep();
+    await observations.close();
+    await log.close();
+  };
   const log = createSqliteAgreementLog(database);
   try {
     const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
@@ -60,6 +89,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         log,
         clock: systemClock,
         keepText,
+        redact,
         quorum,
         confidence: book,
         telemetry,
@@ -67,12 +97,13 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
       return {
         ...engine,
         members: ensemble.members,
-        probeStore: createSqliteProbeStore(database),
+        observations,
         observationWriter: createSqliteObservationWriter(database),
+        probeStore: createSqliteProbeStore(database),
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();
-          await log.close();
+          await closeLog();
         },
       };
     } catch (error) {
@@ -80,7 +111,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
       throw error;
     }
   } catch (error) {
-    await log.close();
+    await closeLog();
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { sql, type SQL } from "drizzle-orm";
 import type { AnswerFilter, TimeRange, Window } from "../../src/ports/observations.ts";
 import {
+  answeredByOf,
   countInRange,
   degradedOf,
   filterCondition,
@@ -48,8 +49,9 @@ export async function readWindows(
     return sums;
   };
   const readRows = async (part: TimeRange): Promise<void> => {
-    const rows = await countedRows(db, sql`${rangeCondition(part)} and ${filterCondition(filter)}`);
-    for (const row of rows) addAnswer(bucketOf(row.createdAt), row);
+    const fitting = sql`${rangeCondition(part)} and ${filterCondition(filter)}`;
+    const rows = await select<CountedRow>(db, countedStatement(fitting));
+    for (const row of rows) addAnswer(bucketOf(row.createdAt), answerOf(row));
   };
 
   const rolledUp = hasRollups && isRolledUp(filter);
@@ -95,28 +97,27 @@ async function sample(
   const step = Math.max(1, ((newest?.id ?? 0) - first + 1) / sampleSize);
   const ids = Array.from({ length: sampleSize }, (_, i) => first + Math.floor(i * step));
   const among = sql`r.id in (select value from json_each(${JSON.stringify(ids)}))`;
-  const rows = await countedRows(
-    db,
-    sql`${among} and ${rangeCondition(range)} and ${filterCondition(filter)}`,
-  );
-  for (const row of rows) addAnswer(bucketOf(row.createdAt), row);
+  const fitting = sql`${among} and ${rangeCondition(range)} and ${filterCondition(filter)}`;
+  const rows = await select<CountedRow>(db, countedStatement(fitting));
+  for (const row of rows) addAnswer(bucketOf(row.createdAt), answerOf(row));
   return 1 / step;
 }
 
-interface CountedRow extends Omit<Counted, "degraded" | "members"> {
+/** What `countedStatement` reads. */
+export interface CountedRow extends Omit<Counted, "degraded" | "members"> {
   readonly createdAt: number;
+  readonly model: string;
+  readonly answeredBy: string;
+  readonly experiment: string | null;
+  readonly arm: string | null;
   readonly degraded: number;
   readonly members: string;
 }
 
 /** @param condition of rows of `requests r` */
-async function countedRows(
-  db: LogDatabase,
-  condition: SQL,
-): Promise<(Counted & { readonly createdAt: number })[]> {
-  const rows = await select<CountedRow>(
-    db,
-    sql`select r.created_at as createdAt, r.prompt_tokens as promptTokens, r.completion_tokens as completionTokens,
+export function countedStatement(condition: SQL): SQL {
+  return sql`select r.created_at as createdAt, r.model, ${answeredByOf} as answeredBy, r.experiment, r.arm,
+      r.prompt_tokens as promptTokens, r.completion_tokens as completionTokens,
       r.latency_ms as latencyMs, r.first_token_ms as firstTokenMs, r.js_divergence as jsDivergence,
       ${metric("top1_agreement")} as top1Agreement, ${metric("state_distance")} as stateDistance, r.confidence,
       ${degradedOf} as degraded, (
@@ -124,14 +125,15 @@ async function countedRows(
           json_array(1, weight, abstained_positions is not null, lost_position is not null)))
         from request_members where request = r.id
       ) as members
-      from requests r where ${condition}`,
-  );
-  return rows.map((row) =>
-    Object.assign({}, row, {
-      degraded: row.degraded === 1,
-      members: JSON.parse(row.members) as Counted["members"],
-    }),
-  );
+      from requests r where ${condition}`;
+}
+
+export function answerOf(row: CountedRow): Counted {
+  return {
+    ...row,
+    degraded: row.degraded === 1,
+    members: JSON.parse(row.members) as Counted["members"],
+  };
 }
 
 /** A metric of `requests r`, of rows that are not folded yet from where it was. */

@@ -57,8 +57,8 @@ const TOLERANCE = 0.05;
 /** Nobody must have waited for so long before a text is read again. */
 const QUIET_MS = 2000;
 const SAVE_EVERY_MS = 60_000;
-/** Places of a minibatch. */
-const BATCH = 64;
+/** Of 32 texts and more, two a batch on average. */
+const PLACES = { perText: 8, batch: 64, batches: 4 };
 const WINDOW_MS = 3_600_000;
 
 /** Watches answers for signals that move (`createDrift`) and compares the members on live traffic (`createLiveSimilarity`). */
@@ -82,7 +82,7 @@ export function createWatch(options: WatchOptions): Watch {
           timers,
           random,
           every: similarityEvery,
-          batch: BATCH,
+          places: PLACES,
           windowMs: WINDOW_MS,
           scales,
           onBatch: (value) => observe([{ name: "layer_similarity", member: null, value }]),

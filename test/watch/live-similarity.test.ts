@@ -63,7 +63,7 @@ function observed(options: Partial<LiveSimilarityOptions> = {}): Observed {
     timers: systemTimers,
     random: () => 0,
     every: 1,
-    batch: 32,
+    places: { perText: 8, batch: 32, batches: 1 },
     windowMs: WINDOW_MS,
     scales: null,
     onBatch: (value) => told.batches.push(value),
@@ -172,17 +172,17 @@ describe("layers compared on live texts", () => {
     expect(live.scales).toEqual([]);
   });
 
-  test("scales are learned from the first 256 places, which are not compared", async () => {
+  test("scales are learned from the places gathered first, and later ones dealt in batches", async () => {
     const { counted, reads } = counting(members);
-    const live = observed({ members: counted });
-    await offerAll(
-      live,
-      Array.from({ length: 12 }, () => text(25)),
-      reads,
-    );
-    await until(() => live.batches.length === 1);
+    const live = observed({ members: counted, places: { perText: 16, batch: 8, batches: 4 } });
+    await offerAll(live, [text(16), text(16)], reads);
+    await until(() => live.scales.length === 1);
     expect(live.scales[0]?.map((own) => own.length)).toEqual([3, 3]);
-    expect(live.windows[0]?.[0]?.positions).toBe(32);
+    expect(live.batches).toEqual([]);
+    await offerAll(live, [text(16), text(16)], reads);
+    await until(() => live.batches.length === 4);
+    expect(live.windows.map(([first]) => first?.positions)).toEqual([8, 16, 24, 32]);
+    expect(live.scales).toHaveLength(1);
   });
 
   test("one answer of each block is read, and texts that wait are few", async () => {
@@ -225,7 +225,11 @@ describe("layers compared on live texts", () => {
         };
       },
     }));
-    const live = observed({ members: slow, batch: 8, scales: await flatScales() });
+    const live = observed({
+      members: slow,
+      places: { perText: 16, batch: 8, batches: 1 },
+      scales: await flatScales(),
+    });
     const over = live.quiet.begin();
     live.similarity.offer({ kind: "text", text: text(16) });
     await new Promise((resolve) => {
@@ -260,7 +264,11 @@ describe("layers compared on live texts", () => {
       },
     }));
     const { counted, reads } = counting(broken);
-    const live = observed({ members: counted, batch: 8, scales: await flatScales() });
+    const live = observed({
+      members: counted,
+      places: { perText: 16, batch: 8, batches: 1 },
+      scales: await flatScales(),
+    });
     live.similarity.offer({ kind: "text", text: text(16) });
     await new Promise((resolve) => {
       setTimeout(resolve, 30);
@@ -273,15 +281,19 @@ describe("layers compared on live texts", () => {
 
   test("a long conversation is passed over, and a long text cut", async () => {
     const { counted, reads } = counting(members);
-    const live = observed({ members: counted, batch: 8, scales: await flatScales() });
+    const live = observed({
+      members: counted,
+      places: { perText: 16, batch: 8, batches: 1 },
+      scales: await flatScales(),
+    });
     live.similarity.offer({
       kind: "chat",
       messages: [{ role: "user", content: text(500) }],
       answer: "a b c",
     });
     await offerAll(live, [text(2000)], reads);
-    // 128 tokens of five bytes a word.
-    await until(() => live.batches.length === 3);
+    // 128 tokens are 25 words of it, and 16 of these are drawn.
+    await until(() => live.batches.length === 2);
     expect(reads()).toBe(1);
   });
 
