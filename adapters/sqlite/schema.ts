@@ -96,7 +96,7 @@ export const requestTexts = sqliteTable("request_texts", {
 });
 
 /** Numbers as float32, little-endian. Reading takes what better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
-const float32s = customType<{ data: Float32Array; driverData: Uint8Array | ArrayBuffer | number[] }>({
+export const float32s = customType<{ data: Float32Array; driverData: Uint8Array | ArrayBuffer | number[] }>({
   dataType: () => "blob",
   toDriver(values) {
     const bytes = new DataView(new ArrayBuffer(4 * values.length));

@@ -146,8 +146,8 @@ export function createEngine({
         const loss = reading.losses[m] ?? null;
         return loss && { ...loss, position: before + loss.position };
       });
-      const confidence =
-        choice?.confidence ??
+      const { confidence, forecast } =
+        choice ??
         (await confidenceInText(book, question, {
           members: answerer.ensemble.members,
           losses,
@@ -178,6 +178,7 @@ export function createEngine({
         report,
         confidence,
         ...(choice !== null && { choices: choice.choices }),
+        ...(forecast !== null && { forecast }),
       };
     } finally {
       reading.close();

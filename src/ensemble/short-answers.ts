@@ -30,6 +30,8 @@ export interface AnswerJudge {
   readonly calibration: ConfidenceCalibration;
   /** Of the prompts. */
   readonly likeness: Likeness;
+  /** Answers that the calibration was fitted on again, from feedback; absent: on the kind's. */
+  readonly recalibratedOn?: number | undefined;
 }
 
 /** Prompts of one kind, and how their answers are judged. */
@@ -159,9 +161,13 @@ export function fitAnswerJudge(
   };
 }
 
-/** P(right). @throws RangeError for features other than the judge's */
-export function judgeAnswer(judge: AnswerJudge, features: readonly number[]): number {
-  return calibrateConfidence(judge.calibration, logistic(judge.weights, features));
+/** P(right), and what it was before calibration. @throws RangeError for features other than the judge's */
+export function judgeAnswer(
+  judge: AnswerJudge,
+  features: readonly number[],
+): { readonly confidence: number; readonly raw: number } {
+  const raw = logistic(judge.weights, features);
+  return { confidence: calibrateConfidence(judge.calibration, raw), raw };
 }
 
 /** Each member's residual stream at half its depth, the mean over a text's tokens, one after another (Σ d). */

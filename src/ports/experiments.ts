@@ -1,3 +1,5 @@
+import type { RawForecast } from "./engine.ts";
+
 /** `split`: one arm answers a request. `paired_shadow`: both arms do, and one answer is returned. */
 export type ExperimentMode = "split" | "paired_shadow";
 
@@ -77,7 +79,7 @@ export interface Experiment extends ExperimentDefinition {
 /** One arm's answer to one request of an experiment. */
 export interface Exposure {
   readonly experiment: string;
-  /** The request's id, as its client knows it. */
+  /** The request's id, as its client knows it: what the arms' answers have in common. */
   readonly requestId: string;
   /** The answer's own id in the agreement log: the request's, or of a shadow another. */
   readonly answerId: string;
@@ -85,10 +87,11 @@ export interface Exposure {
   readonly role: "returned" | "shadow";
   /** Hash of the user or of the header's value; the request's id where each request is a unit. */
   readonly unit: string;
-  /** Which of the experiment's allocations assigned it. */
+  /** Index of the experiment's allocation that assigned it. */
   readonly allocation: number;
-  /** When the unit was assigned, milliseconds since the Unix epoch. */
-  readonly at: number;
+  /** When the unit was assigned, and when its answer was over, milliseconds since the Unix epoch. */
+  readonly assignedAt: number;
+  readonly endedAt: number;
   /** `dropped`: a shadow for which there was no room. */
   readonly status: "answered" | "failed" | "cancelled" | "dropped";
   /** From the question to the end of the answer, milliseconds; null unless it was answered. */
@@ -100,38 +103,48 @@ export interface Exposure {
   readonly promptCharacters: number;
 }
 
+/** How many went to an arm. */
+export interface ArmCount {
+  readonly arm: string;
+  readonly allocation: number;
+  readonly role: Exposure["role"];
+  readonly status: Exposure["status"];
+  readonly answers: number;
+  /** Of these, the first that were returned to their units: together the distinct units. */
+  readonly units: number;
+}
+
+/** What feedback says of one arm's answer, or of a unit under its arm. */
+export interface Judgement {
+  readonly arm: string;
+  readonly unit: string;
+  /** Null where it is said of the unit. */
+  readonly requestId: string | null;
+  /** By the metric: 0 or 1 of a boolean. */
+  readonly value: number;
+  /** When both the answer and the feedback were there, milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly promptCharacters: number;
+}
+
 /** What a unit was worth under the arms, by one metric. */
 export interface Observation {
-  /** Ascending in the order in which the feedback came that made it complete. */
+  /** From 1, in the order in which the units were first judged. */
   readonly sequence: number;
   /** When that was, milliseconds since the Unix epoch. */
   readonly at: number;
   readonly unit: string;
   /** By arm, the mean over the unit's judged requests: of one arm in a split, of both in a pair. */
   readonly values: Readonly<Record<string, number>>;
-  /** How many requests of the unit were judged. */
-  readonly requests: number;
+  /** How many of the unit's judgements, or pairs of them, that mean is of. */
+  readonly judged: number;
   /** Mean over these of ln(1 + characters of the prompt). */
   readonly covariate: number;
 }
 
-/** How many went where. */
-export interface ArmCount {
-  readonly arm: string;
-  /** Distinct units whose answer was returned by this arm. */
-  readonly units: number;
-  /** Of all units, how many the allocations in force would have given it on average; null where it is not assigned. */
-  readonly expectedUnits: number | null;
-  /** Answers by status, the shadows' among them. */
-  readonly answered: number;
-  readonly failed: number;
-  readonly cancelled: number;
-  readonly dropped: number;
-}
-
-/** What feedback is about: one request, or a unit of the experiments that assign by user. */
+/** What feedback is about: one answer, or a unit of an experiment that assigns by user. */
 export type FeedbackTarget =
-  | { readonly kind: "request"; readonly requestId: string }
+  | { readonly kind: "answer"; readonly answerId: string; readonly requestId: string }
   | { readonly kind: "unit"; readonly unit: string };
 
 export type FeedbackValue =
@@ -145,6 +158,8 @@ export interface Feedback {
   readonly id: string;
   /** The same key: the same feedback. */
   readonly key: string;
+  /** Whose sample it is; null outside experiments. */
+  readonly experiment: string | null;
   readonly target: FeedbackTarget;
   readonly metric: string;
   readonly value: FeedbackValue;
@@ -153,9 +168,13 @@ export interface Feedback {
   readonly at: number;
 }
 
-/** Of an answer whose confidence can be judged later: what is needed for that, and no text. */
+/** `new`, `same` (it was there), `revised` (another value was there), or `conflict` (so it was, and still is). */
+export type FeedbackOutcome = "new" | "same" | "revised" | "conflict";
+
+/** What is kept of an answer so that feedback can judge it later: no text. */
 export interface JudgeableAnswer {
   readonly answerId: string;
+  readonly requestId: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
   /** Hashes of the choices' values, in the order of the question; none for a free answer. */
@@ -164,59 +183,57 @@ export interface JudgeableAnswer {
   readonly forecast: RawForecast | null;
 }
 
-/** Probabilities as they were before calibration, and by whom. */
-export interface RawForecast {
-  /** Fingerprint of the decider's or judge's weights. */
-  readonly by: string;
-  /** Of each choice, together 1; of a free answer one number, that it is right. */
-  readonly probabilities: readonly number[];
-}
-
 /** A raw forecast and what came of it. */
 export interface JudgedForecast extends RawForecast {
-  /** The right choice; null where it is not known. */
+  readonly chosen: number | null;
+  /** The right choice, where a demonstration named it. */
   readonly label: number | null;
-  /** Whether the answer was right; null where it is not known. */
+  /** Whether the answer was right, where that was said. */
   readonly correct: boolean | null;
 }
 
+/** Experiments and what came of them. Of other processes that write too, whoever updates first wins. */
 export interface ExperimentStore {
   /** False when the name is taken: nothing is written then. */
   create(experiment: Experiment): Promise<boolean>;
-  /** By time, the newest first. */
+  /** The newest first. */
   list(): Promise<readonly Experiment[]>;
-  find(name: string): Promise<Experiment | null>;
-  /** Writes the experiment if it is still in `from`; tells whether. */
+  /** Writes the experiment if its state is still `from`; tells whether. */
   update(experiment: Experiment, from: ExperimentState): Promise<boolean>;
-  /** @throws Error when there is no such experiment, or an answer id is taken */
+  /** Removes a draft; tells whether there was one. */
+  remove(name: string): Promise<boolean>;
+  /** @throws Error when there is no such experiment, or the answer's id is taken */
   expose(exposure: Exposure): Promise<void>;
-  /** All arms' of one request. */
-  exposures(requestId: string): Promise<readonly Exposure[]>;
-  /** Experiments in which something was returned to the unit. */
+  /** All arms' of the request of this answer. */
+  exposures(answerId: string): Promise<readonly Exposure[]>;
+  /** Names of the experiments in which something was returned to the unit. */
   experimentsOf(unit: string): Promise<readonly string[]>;
-  /** In the order of the arms. */
   counts(experiment: string): Promise<readonly ArmCount[]>;
-  /** In the order of their sequence. A unit whose arm changed with the weights counts in its first. */
-  observations(experiment: string, metric: string): Promise<readonly Observation[]>;
-  close(): Promise<void>;
+  /**
+   * What is said by one metric, in the order in which it was said. `correct` is also what a demonstration makes of each
+   * arm's choice. A unit that changed arms with the weights is judged in its first arm alone.
+   */
+  judgements(experiment: string, metric: string): Promise<readonly Judgement[]>;
 }
 
 export interface FeedbackStore {
-  /**
-   * Writes it unless its key is there with the same target, metric and value. A key that is there with others: `revise`
-   * replaces them, else nothing is written.
-   */
-  give(
-    feedback: Feedback,
-    revise: boolean,
-  ): Promise<{ readonly id: string; readonly outcome: FeedbackOutcome }>;
-  /** All feedback on a request, oldest first. */
-  of(requestId: string): Promise<readonly Feedback[]>;
+  /** Writes what is new. Where its key has another target or value, that is replaced if `revise`, else left. */
+  give(feedback: Feedback, revise: boolean): Promise<{ readonly id: string; readonly outcome: FeedbackOutcome }>;
+  /** On an answer, oldest first. */
+  about(answerId: string): Promise<readonly Feedback[]>;
   remember(answer: JudgeableAnswer): Promise<void>;
   judgeable(answerId: string): Promise<JudgeableAnswer | null>;
-  /** Every forecast, with what feedback says of it, in the order of the answers. */
-  forecasts(since: number): AsyncIterable<JudgedForecast>;
+  /** Of every answer that feedback says the rightness of, by the last that was said. */
+  judgedForecasts(): Promise<readonly JudgedForecast[]>;
+  /** How many forecasts there are by each fingerprint, judged or not. */
+  forecastCounts(): Promise<ReadonlyMap<string, number>>;
+  /** By a metric or demonstrations, with the texts that the log has kept: oldest first. */
+  examples(metric: string): Promise<readonly FeedbackExample[]>;
 }
 
-/** `new`, `same` (counted before), `revised`, or `conflict` (nothing written). */
-export type FeedbackOutcome = "new" | "same" | "revised" | "conflict";
+/** A prompt and what was said of its answer. */
+export interface FeedbackExample {
+  readonly prompt: string;
+  readonly answer: string;
+  readonly value: FeedbackValue;
+}
