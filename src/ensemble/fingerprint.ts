@@ -30,7 +30,9 @@ async function fingerprint(
   memberIds: readonly string[],
   weights: readonly (readonly number[])[],
 ): Promise<string> {
-  const name = new TextEncoder().encode(JSON.stringify([kind, memberIds, weights.map(({ length }) => length)]));
+  const name = new TextEncoder().encode(
+    JSON.stringify([kind, memberIds, weights.map(({ length }) => length)]),
+  );
   const values = Float32Array.from(weights.flat());
   const bytes = new Uint8Array(name.length + values.byteLength);
   bytes.set(name);

@@ -218,7 +218,10 @@ export interface ExperimentStore {
 
 export interface FeedbackStore {
   /** Writes what is new. Where its key has another target or value, that is replaced if `revise`, else left. */
-  give(feedback: Feedback, revise: boolean): Promise<{ readonly id: string; readonly outcome: FeedbackOutcome }>;
+  give(
+    feedback: Feedback,
+    revise: boolean,
+  ): Promise<{ readonly id: string; readonly outcome: FeedbackOutcome }>;
   /** On an answer, oldest first. */
   about(answerId: string): Promise<readonly Feedback[]>;
   remember(answer: JudgeableAnswer): Promise<void>;
