@@ -16,44 +16,31 @@ type ExperimentRow = typeof experiments.$inferSelect;
 
 const { id: _id, firstArm: _firstArm, ...exposureColumns } = getTableColumns(exposures);
 
+const said = {
+  feedbackRow: feedback.id,
+  value: sql<number>`${feedback.number}`,
+  saidAt: feedback.createdAt,
+};
+const heard = {
+  arm: exposures.arm,
+  firstArm: exposures.firstArm,
+  unit: exposures.unit,
+  requestId: exposures.requestId,
+  answerId: exposures.answerId,
+  endedAt: exposures.endedAt,
+  promptCharacters: exposures.promptCharacters,
+};
+
+const idOf = (name: string) =>
+  sql<number>`(select ${experiments.id} from ${experiments} where ${experiments.name} = ${name})`;
+
 /** Experiments in any SQLite that drizzle speaks to; the schema must be there. Who opened the database closes it. */
 export function createExperimentStore({ db, commit }: Omit<LogConnection, "close">): ExperimentStore {
-  const idOf = (name: string) =>
-    sql<number>`(select ${experiments.id} from ${experiments} where ${experiments.name} = ${name})`;
-
   async function row(name: string): Promise<ExperimentRow> {
     const [found] = await db.select().from(experiments).where(eq(experiments.name, name));
     if (found === undefined) throw new Error(`experiment store: there is no experiment ${name}`);
     return found;
   }
-
-  /** Reads page after page and lets others go on between them. */
-  async function* pages<Row extends { readonly feedbackRow: number }>(
-    read: (after: number) => Promise<readonly Row[]>,
-  ): AsyncGenerator<Row> {
-    for (let after = 0, full = true; full;) {
-      const rows = await read(after);
-      yield* rows;
-      after = rows.at(-1)?.feedbackRow ?? after;
-      full = rows.length >= PAGE;
-      if (full) await new Promise((resolve) => setTimeout(resolve));
-    }
-  }
-
-  const said = {
-    feedbackRow: feedback.id,
-    value: sql<number>`${feedback.number}`,
-    saidAt: feedback.createdAt,
-  };
-  const heard = {
-    arm: exposures.arm,
-    firstArm: exposures.firstArm,
-    unit: exposures.unit,
-    requestId: exposures.requestId,
-    answerId: exposures.answerId,
-    endedAt: exposures.endedAt,
-    promptCharacters: exposures.promptCharacters,
-  };
 
   /** Numbers that were said of one answer. */
   const ofAnswers = (id: number, name: string, metric: string) =>
@@ -270,6 +257,19 @@ interface HeardOf {
   readonly promptCharacters: number;
 }
 
+/** Reads page after page and lets others go on between them. */
+async function* pages<Row extends { readonly feedbackRow: number }>(
+  read: (after: number) => Promise<readonly Row[]>,
+): AsyncGenerator<Row> {
+  for (let after = 0, full = true; full;) {
+    const rows = await read(after);
+    yield* rows;
+    after = rows.at(-1)?.feedbackRow ?? after;
+    full = rows.length >= PAGE;
+    if (full) await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
 async function* inGroups<T>(rows: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
   let group: T[] = [];
   for await (const one of rows) {
@@ -286,6 +286,6 @@ function rowOf(experiment: Experiment): Omit<ExperimentRow, "id"> {
   return { name, state, createdAt, startedAt, stoppedAt, winner, allocations, definition };
 }
 
-function experimentOf({ id: _, definition, ...rest }: ExperimentRow): Experiment {
+function experimentOf({ id: _id, definition, ...rest }: ExperimentRow): Experiment {
   return { ...definition, ...rest };
 }

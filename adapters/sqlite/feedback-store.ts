@@ -163,7 +163,7 @@ function says(row: Omit<FeedbackRow, "id">): string {
   return JSON.stringify([answerId, requestId, unit, experiment, metric, kind, number, text]);
 }
 
-function answerOf({ id: _, createdAt, forecastBy, probabilities, ...answer }: AnswerRow): JudgeableAnswer {
+function answerOf({ id: _id, createdAt, forecastBy, probabilities, ...answer }: AnswerRow): JudgeableAnswer {
   const forecast =
     forecastBy === null || probabilities === null
       ? null
