@@ -286,6 +286,6 @@ function rowOf(experiment: Experiment): Omit<ExperimentRow, "id"> {
   return { name, state, createdAt, startedAt, stoppedAt, winner, allocations, definition };
 }
 
-function experimentOf({ id: _id, definition, ...rest }: ExperimentRow): Experiment {
+function experimentOf({ id: _row, definition, ...rest }: ExperimentRow): Experiment {
   return { ...definition, ...rest };
 }
