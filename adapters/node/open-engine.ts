@@ -4,11 +4,19 @@ import type { Engine } from "../../src/ports/engine.ts";
 import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
-import { createSqliteAgreementLog, createSqliteProbeStore } from "../sqlite/better-sqlite3.ts";
+import type { AgreementLog } from "../../src/ports/agreement-log.ts";
+import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
+import {
+  createSqliteAgreementLog,
+  createSqliteExperimentStore,
+  createSqliteFeedbackStore,
+  createSqliteProbeStore,
+} from "../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
+import { openVariant, type OpenVariant, type Variant } from "./open-variant.ts";
 import { concordPaths } from "./paths.ts";
 
 export interface EngineOptions extends OpenOptions {
@@ -16,6 +24,8 @@ export interface EngineOptions extends OpenOptions {
   readonly keepText: boolean;
   /** The members without which nothing is fused. Default 1. */
   readonly quorum?: number | undefined;
+  /** Ensembles of the same members under other maps, each a model of its own. Default none. */
+  readonly variants?: readonly Variant[] | undefined;
 }
 
 /**
@@ -29,13 +39,16 @@ export interface OpenEngine extends Engine {
   readonly members: readonly LanguageModel[];
   /** In the same database as the log. */
   readonly probeStore: ProbeStore;
+  readonly experimentStore: ExperimentStore;
+  readonly feedbackStore: FeedbackStore;
+  readonly log: Pick<AgreementLog, "find">;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
 
 /** The ensemble with its log on this machine. @throws RangeError when the quorum is none of 1 to m */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
-  const { keepText, quorum = 1, memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
+  const { keepText, quorum = 1, variants = [], memberTimeoutMs = MEMBER_TIMEOUT_MS } = options;
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
@@ -43,14 +56,38 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const database = openDatabase(concordPaths().database);
   const log = createSqliteAgreementLog(database);
   try {
-    const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
+    const opening = { ...options, memberTimeoutMs };
+    const { ensemble, running, health, close: closeEnsemble } = await openEnsemble(opening);
+    const opened: OpenVariant[] = [];
+    const close = async (): Promise<void> => {
+      await Promise.all(opened.map((variant) => variant.close()));
+      await closeEnsemble();
+    };
     try {
       const { book } = await openConfidence(ensemble);
-      const engine = createEngine({ ensemble, log, clock: systemClock, keepText, quorum, confidence: book });
+      const common = { log, clock: systemClock, keepText, quorum };
+      const engine = createEngine({ ...common, ensemble, confidence: book });
+      const others = new Map<string, Engine>();
+      for (const variant of variants) {
+        const { id } = variant;
+        if (engine.models().some((card) => card.id === id) || others.has(id)) {
+          throw new Error(`models: expected ids of their own, got ${id} again`);
+        }
+        const open = await openVariant(running, variant, opening);
+        opened.push(open);
+        others.set(id, createEngine({ ...common, ...open, id }));
+      }
       return {
-        ...engine,
+        models: () => [
+          ...engine.models(),
+          ...[...others].flatMap(([id, other]) => other.models().filter((card) => card.id === id)),
+        ],
+        answer: (question) => (others.get(question.model) ?? engine).answer(question),
         members: ensemble.members,
         probeStore: createSqliteProbeStore(database),
+        experimentStore: createSqliteExperimentStore(database),
+        feedbackStore: createSqliteFeedbackStore(database),
+        log,
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();

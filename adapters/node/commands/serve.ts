@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import pc from "picocolors";
-import { createGateway } from "../../../src/gateway/app.ts";
+import { createGateway, type GatewayExperiments } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
 import { createProbes } from "../../../src/ensemble/probes.ts";
 import type { Embedder } from "../../../src/ports/embedder.ts";
@@ -9,14 +9,19 @@ import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Health } from "../../../src/ports/health.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import { readExperimentsFile } from "../experiments-file.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
+import { openExperiments, type OpenExperiments } from "../open-experiments.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
 import { wholeNumber } from "./whole-number.ts";
+
+/** How long shadows may go on after the last answer. */
+const SHADOWS_GRACE_MS = 10_000;
 
 interface ServeOptions {
   readonly host: string;
@@ -24,6 +29,7 @@ interface ServeOptions {
   readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
+  readonly experiments?: string;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -47,18 +53,26 @@ export function registerServeCommand(program: Command): void {
         .default(1)
         .argParser(quorum),
     )
+    .addOption(
+      new Option(
+        "--experiments <file>",
+        "JSON: experiments, and ensembles of other maps that they compare",
+      ).env("CONCORD_EXPERIMENTS"),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
+  const file = options.experiments === undefined ? null : await readExperimentsFile(options.experiments);
   let engine: OpenEngine | null = null;
   const late = createLateEngine();
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
     probes: late.probes,
+    experiments: late.experiments,
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
@@ -66,6 +80,7 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
+  let opened: OpenExperiments | null = null;
   try {
     say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
     const opening = { progress: createProgressBar(), signal };
@@ -78,6 +93,7 @@ async function serve(options: ServeOptions): Promise<void> {
       ...supervised,
       keepText: options.keepText === true,
       quorum: options.quorum,
+      variants: file?.models,
     });
     encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
     const natives = nativeVectors(encoders.spaces, engine.members);
@@ -88,8 +104,14 @@ async function serve(options: ServeOptions): Promise<void> {
       clock: systemClock,
       fitHead: fitHeadInWorker,
     });
-    late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
-    const names = engine.models().map((model) => model.id);
+    opened = await openExperiments(engine, file);
+    late.arrive({
+      engine: opened.engine,
+      embedder: createEmbedder({ encoders, natives, created }),
+      probes,
+      experiments: opened,
+    });
+    const names = opened.engine.models().map((model) => model.id);
     say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
     say("stopping: running answers may finish");
@@ -97,6 +119,7 @@ async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await opened?.engine.drain(AbortSignal.timeout(SHADOWS_GRACE_MS));
     await encoders?.close();
     await engine?.close();
   }
@@ -107,6 +130,7 @@ interface Services {
   readonly engine: Engine;
   readonly embedder: Embedder;
   readonly probes: Probes;
+  readonly experiments: GatewayExperiments;
 }
 
 /** Stands in for the services until they have come: until then nothing is answered, and it is said why. */
@@ -142,15 +166,29 @@ function createLateEngine() {
     add: async (probe) => arrivedProbes().add(probe),
     remove: async (name) => arrivedProbes().remove(name),
   };
+  const arrivedExperiments = (): GatewayExperiments => {
+    if (arrived === null) throw notReady();
+    return arrived.experiments;
+  };
+  const experiments: GatewayExperiments = {
+    experiments: lateService(() => arrivedExperiments().experiments),
+    feedback: lateService(() => arrivedExperiments().feedback),
+  };
   return {
     engine,
     embedder,
     probes,
+    experiments,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
     arrive(services: Services): void {
       arrived = services;
     },
   };
+}
+
+/** Has whatever the service has once it has arrived. */
+function lateService<Service extends object>(arrived: () => Service): Service {
+  return new Proxy({} as Service, { get: (_, property) => Reflect.get(arrived(), property) });
 }
 
 /** @param served whether a first start is over: that all are up is told then */
