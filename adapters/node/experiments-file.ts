@@ -113,7 +113,7 @@ function fieldsApart(there: Experiment, definition: ExperimentDefinition): strin
 }
 
 /** What makes an experiment's samples comparable with each other. */
-function fixed({ description: _, defaultFor: _route, arms, ...rest }: ExperimentDefinition) {
+function fixed({ description: _description, defaultFor: _route, arms, ...rest }: ExperimentDefinition) {
   return { ...rest, arms: arms.map(({ name, model }) => ({ name, model })) };
 }
 
