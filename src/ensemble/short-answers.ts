@@ -58,7 +58,7 @@ export interface JudgedAnswer {
 
 const RIDGE = 1;
 const FOLDS = 5;
-const CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
+export const ANSWER_CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
 
 /**
  * ln p of the first token, the mean and the least ln p, the mean entropy; and where members were compared the mean
@@ -153,7 +153,8 @@ export function fitAnswerJudge(
   return {
     memberIds,
     weights,
-    calibration: chooseConfidenceCalibration(CALIBRATIONS, verdicts, { folds: FOLDS, random }).calibration,
+    calibration: chooseConfidenceCalibration(ANSWER_CALIBRATIONS, verdicts, { folds: FOLDS, random })
+      .calibration,
     likeness: fitLikeness(
       fit.map(({ state }) => state),
       calibrating.map(({ state }) => state),
