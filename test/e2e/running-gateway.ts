@@ -29,8 +29,8 @@ export interface RunningGateway {
 const READY_WITHIN_MS = 240_000;
 
 /** Starts `concord serve` on a free port and waits until it can answer. */
-export async function startGateway(home: string): Promise<RunningGateway> {
-  const child = spawn(process.execPath, [CONCORD, "serve", "--port", "0"], {
+export async function startGateway(home: string, args: readonly string[] = []): Promise<RunningGateway> {
+  const child = spawn(process.execPath, [CONCORD, "serve", "--port", "0", ...args], {
     env: { ...process.env, CONCORD_HOME: home, HOST: "127.0.0.1", NO_COLOR: "1" },
     stdio: ["ignore", "ignore", "pipe"],
   });
