@@ -100,11 +100,11 @@ describe("serve --experiments", () => {
       }
       return answers;
     };
-    const first = await startGateway(home.home, ["--experiments", file]);
+    const first = await startGateway(home.home, { CONCORD_EXPERIMENTS: file });
     const before = await askAll(first.url);
     expect((await tell(first.url, "cmpl-unknown")).status).toBe(404);
     await first.stop();
-    const second = await startGateway(home.home, ["--experiments", file]);
+    const second = await startGateway(home.home, { CONCORD_EXPERIMENTS: file });
     try {
       const after = await askAll(second.url);
       const arms = before.map(({ concord }) => concord.experiment.arm);
