@@ -2,7 +2,7 @@ import { and, asc, desc, eq, gte, inArray, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
 import type { AgreementLog, LogQuery, LogRecord } from "../../src/ports/agreement-log.ts";
-import { memberRow, metricRows, recordOf, requestRow } from "./record-rows.ts";
+import { memberRow, recordOf, requestRow } from "./record-rows.ts";
 import { agreementMetrics, requestMembers, requests, requestTexts } from "./schema.ts";
 
 /** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
@@ -76,9 +76,6 @@ function inserts(db: LogDatabase, record: LogRecord): Inserts {
     ...record.report.members.map((member, position) =>
       db.insert(requestMembers).values({ request, ...memberRow(member, position) }),
     ),
-    db
-      .insert(agreementMetrics)
-      .values(metricRows(record).map(({ metric, value }) => ({ request, metric, value }))),
     ...(text === null ? [] : [db.insert(requestTexts).values({ request, ...text })]),
   ];
 }

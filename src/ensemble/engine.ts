@@ -169,6 +169,8 @@ export function createEngine({
         latencyMs: clock.monotonic() - out.start,
         firstTokenMs: out.firstTokenMs,
         report,
+        confidence: confidence.value === null ? null : { value: confidence.value, kind: confidence.kind },
+        experiment: question.experiment ?? null,
         text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
       });
       yield {

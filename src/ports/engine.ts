@@ -68,6 +68,12 @@ export interface Demands {
   readonly minConfidence: number | null;
 }
 
+/** One arm of an experiment. */
+export interface ExperimentArm {
+  readonly name: string;
+  readonly arm: string;
+}
+
 export interface Question {
   readonly requestId: string;
   readonly model: string;
@@ -85,6 +91,8 @@ export interface Question {
   readonly choices?: readonly AnswerChoice[] | undefined;
   /** Absent: none. */
   readonly demands?: Demands | undefined;
+  /** Whose question it is; absent outside experiments. The log keeps it. */
+  readonly experiment?: ExperimentArm | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
