@@ -59,7 +59,9 @@ export function csvOf({ columns, rows }: Dataset): string {
 }
 
 export function jsonOf({ name, columns, rows }: Dataset): string {
-  const data = rows.map((row) => Object.fromEntries(columns.map((column, i) => [column.name, row[i] ?? null])));
+  const data = rows.map((row) =>
+    Object.fromEntries(columns.map((column, i) => [column.name, row[i] ?? null])),
+  );
   return `${JSON.stringify({ object: "list", name, data }, null, 1)}\n`;
 }
 

@@ -60,7 +60,9 @@ export function shortMoment(ms: number): string {
 /** What stands on an axis of that length: a time of day, or a day. */
 export function axisTime(ms: number, spanMs: number): string {
   if (spanMs <= 2 * DAY) return clock(ms);
-  return spanMs > 400 * DAY ? `${MONTHS[new Date(ms).getUTCMonth()]} ${new Date(ms).getUTCFullYear()}` : day(ms);
+  return spanMs > 400 * DAY
+    ? `${MONTHS[new Date(ms).getUTCMonth()]} ${new Date(ms).getUTCFullYear()}`
+    : day(ms);
 }
 
 function day(ms: number): string {

@@ -83,7 +83,10 @@ function timeOf(param: string, text: string): number {
     ? Date.parse(/T.*(?:Z|[+-]\d\d:\d\d)$/.test(text) || text.length === 10 ? text : `${text}Z`)
     : NaN;
   if (!(ms >= 0)) {
-    throw invalid(param, `expected a time such as 2026-11-26T06:00, got ${JSON.stringify(text.slice(0, 60))}`);
+    throw invalid(
+      param,
+      `expected a time such as 2026-11-26T06:00, got ${JSON.stringify(text.slice(0, 60))}`,
+    );
   }
   return MINUTE * Math.floor(ms / MINUTE);
 }
