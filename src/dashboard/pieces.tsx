@@ -38,11 +38,11 @@ export const Card: FC<PropsWithChildren<{ readonly title: string; readonly id?: 
 );
 
 /** A table that can be scrolled by keyboard where it is too wide, and downloaded. */
-export const DataTable: FC<{ readonly data: Dataset; readonly view: View; readonly wraps?: number }> = ({
-  data,
-  view,
-  wraps,
-}) => (
+export const DataTable: FC<{
+  readonly data: Dataset;
+  readonly view: View;
+  readonly wraps?: number | undefined;
+}> = ({ data, view, wraps }) => (
   <>
     <div class="scroll" role="region" aria-label={data.title} tabindex={0}>
       <table>
@@ -73,10 +73,7 @@ export const DataTable: FC<{ readonly data: Dataset; readonly view: View; readon
   </>
 );
 
-export const Downloads: FC<{ readonly data: Dataset; readonly view: View; readonly limit?: string }> = ({
-  data,
-  view,
-}) => (
+export const Downloads: FC<{ readonly data: Dataset; readonly view: View }> = ({ data, view }) => (
   <p class="downloads">
     <span>
       {data.rows.length} {data.rows.length === 1 ? "row" : "rows"}
@@ -99,7 +96,7 @@ export const Chart: FC<{
   readonly data: Dataset;
   readonly view: View;
   readonly unit: string;
-  readonly wraps?: number;
+  readonly wraps?: number | undefined;
 }> = ({ chart, data, view, unit, wraps }) => (
   <figure>
     <p class="axis">{unit}</p>

@@ -75,8 +75,8 @@ export function changed({ path, parameters }: View, changes: Parameters): string
 
 /** Another page about the same answers: the same range and filter. */
 export function elsewhere(view: View, path: string, changes: Parameters = {}): string {
-  const names: readonly string[] = [...RANGE_PARAMETERS, ...FILTER_PARAMETERS];
-  const kept = Object.fromEntries(Object.entries(view.parameters).filter(([name]) => names.includes(name)));
+  const names: ReadonlySet<string> = new Set([...RANGE_PARAMETERS, ...FILTER_PARAMETERS]);
+  const kept = Object.fromEntries(Object.entries(view.parameters).filter(([name]) => names.has(name)));
   return address(path, kept, changes);
 }
 
