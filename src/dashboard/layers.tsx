@@ -216,7 +216,12 @@ function thumbnail(map: LayerMap): string {
 }
 
 function mapsOf(similarities: readonly LayerSimilarity[]): LayerMap[] {
-  const byStart = Map.groupBy(similarities, ({ start }) => start);
+  const byStart = new Map<number, LayerSimilarity[]>();
+  for (const similarity of similarities) {
+    const others = byStart.get(similarity.start);
+    if (others === undefined) byStart.set(similarity.start, [similarity]);
+    else others.push(similarity);
+  }
   return [...byStart.values()].flatMap((own) => {
     const [first] = own;
     if (first === undefined) return [];
