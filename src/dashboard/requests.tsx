@@ -1,5 +1,6 @@
 /** @jsxRuntime automatic */
 /** @jsxImportSource hono/jsx */
+import { GatewayError } from "../ports/gateway-error.ts";
 import { answersData } from "./answers-table.tsx";
 import type { Page } from "./page.ts";
 import { Card, DataTable, Empty, FirstQuestion, NothingInRange } from "./pieces.tsx";
@@ -18,13 +19,13 @@ export const requestsPage: Page = {
     const order = oneOf(view, "order", ["disagreement", "time"]);
     const limit = wholeNumber(view, "limit", 1, MOST) ?? PAGE;
     const cursor = view.parameters["cursor"];
-    const { answers, next } = await sources.observations.answers({
-      range: view.range,
-      filter: view.filter,
-      order,
-      limit,
-      cursor,
-    });
+    const { answers, next } = await sources.observations
+      .answers({ range: view.range, filter: view.filter, order, limit, cursor })
+      .catch((cause: unknown) => {
+        if (cursor === undefined || !(cause instanceof RangeError)) throw cause;
+        const message = "cursor: expected what the link to the next page has. Begin at the first page.";
+        throw new GatewayError("invalid_request", message, { param: "cursor", cause });
+      });
     const data = answersData("requests", "Requests", answers);
     const orders = (
       <nav class="ranges" aria-label="Order">

@@ -1,11 +1,14 @@
 import { Hono } from "hono";
 import { except } from "hono/combine";
 import { createMiddleware } from "hono/factory";
+import { createDashboard } from "../dashboard/app.tsx";
+import type { ConfidenceEvidence, ExperimentDesk } from "../dashboard/sources.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
+import type { Observations } from "../ports/observations.ts";
 import type { Probes } from "../ports/probes.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
@@ -26,11 +29,15 @@ export interface GatewayDependencies {
   readonly embedder?: Embedder | undefined;
   /** Absent: there are no probes, and no paths for them. */
   readonly probes?: Probes | undefined;
+  /** What the log tells; absent: there is no dashboard. */
+  readonly observations?: Observations | undefined;
+  /** What the dashboard shows beside: absent parts have no numbers there. */
+  readonly dashboard?: DashboardParts | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
   /** How the members are, for `/readyz`; null while that is not known. */
   readonly health?: (() => EnsembleHealth | null) | undefined;
-  /** When given, every path under /v1 asks for it as a bearer token. */
+  /** When given, every path under /v1 asks for it as a bearer token, and the dashboard's pages ask for it once. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB, for the examples of a probe 64 MiB. */
   readonly bodyLimitBytes?: number | undefined;
@@ -38,6 +45,11 @@ export interface GatewayDependencies {
   readonly newRequestId?: (() => string) | undefined;
   /** Told of each failure that is the gateway's own. Default: `console.error`. */
   readonly onInternalError?: ((error: unknown, requestId: string) => void) | undefined;
+}
+
+export interface DashboardParts {
+  readonly confidence?: ConfidenceEvidence | undefined;
+  readonly experiments?: ExperimentDesk | undefined;
 }
 
 export type Gateway = Hono<GatewayEnvironment>;
@@ -80,7 +92,22 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
   app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
+  if (deps.observations !== undefined) addDashboard(app, deps, deps.observations);
   return app;
+}
+
+function addDashboard(app: Gateway, deps: GatewayDependencies, observations: Observations): void {
+  const { clock, health: healthOf, probes, apiKey } = deps;
+  const dashboard = createDashboard({
+    ...deps.dashboard,
+    observations,
+    clock,
+    health: healthOf,
+    probes,
+    apiKey,
+    onInternalError: deps.onInternalError,
+  });
+  app.route("/", dashboard);
 }
 
 function addProbes(
