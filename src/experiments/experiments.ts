@@ -6,9 +6,11 @@ import type {
   Experiment,
   ExperimentDefinition,
   ExperimentStore,
+  MetricDefinition,
   Observation,
 } from "../ports/experiments.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import { analyseExperiment, type ExperimentAnalysis } from "./analyse.ts";
 import { checkDefinition, EXPERIMENT_PREFIX } from "./definition.ts";
 import { observationsOf } from "./observations.ts";
 
@@ -49,6 +51,8 @@ export interface Experiments {
   counts(name: string): Promise<readonly ArmCount[]>;
   /** @throws GatewayError not_found | invalid_request for a metric that it has not */
   observations(name: string, metric: string): Promise<readonly Observation[]>;
+  /** What these say. @throws GatewayError as `observations` does */
+  analyse(name: string, metric: string): Promise<ExperimentAnalysis>;
 }
 
 export interface ExperimentsOptions {
@@ -222,14 +226,28 @@ export async function createExperiments({ store, models, clock }: ExperimentsOpt
 
     async observations(name, metric) {
       const experiment = await find(name);
-      const metrics = experiment.metrics.map((one) => one.name);
-      if (!metrics.includes(metric)) {
-        const message = `metric: expected one of ${metrics.join(", ")}, got ${metric}.`;
-        throw new GatewayError("invalid_request", message, { param: "metric" });
-      }
+      metricOf(experiment, metric);
       return observationsOf(experiment, await store.judgements(name, metric));
     },
+
+    async analyse(name, metricName) {
+      const experiment = await find(name);
+      const metric = metricOf(experiment, metricName);
+      const [judgements, counts] = await Promise.all([
+        store.judgements(name, metricName),
+        store.counts(name),
+      ]);
+      return analyseExperiment(experiment, metric, observationsOf(experiment, judgements), counts);
+    },
   };
+}
+
+/** @throws GatewayError invalid_request when the experiment has no such metric */
+function metricOf({ metrics }: Experiment, name: string): MetricDefinition {
+  const metric = metrics.find((one) => one.name === name);
+  if (metric !== undefined) return metric;
+  const message = `metric: expected one of ${metrics.map((one) => one.name).join(", ")}, got ${name}.`;
+  throw new GatewayError("invalid_request", message, { param: "metric" });
 }
 
 /** Who answers while an experiment does not run. */

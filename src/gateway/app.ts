@@ -1,6 +1,8 @@
 import { Hono } from "hono";
 import { except } from "hono/combine";
 import { createMiddleware } from "hono/factory";
+import { createDashboard } from "../dashboard/app.tsx";
+import type { ConfidenceEvidence } from "../dashboard/sources.ts";
 import type { Experiments } from "../experiments/experiments.ts";
 import type { FeedbackDesk } from "../experiments/feedback.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -8,6 +10,7 @@ import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
+import type { Observations } from "../ports/observations.ts";
 import type { Probes } from "../ports/probes.ts";
 import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { requireApiKey } from "./authentication.ts";
@@ -18,6 +21,7 @@ import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environ
 import { embeddings } from "./embeddings.ts";
 import { answerWithError, asGatewayError } from "./error-response.ts";
 import {
+  analyseObservations,
   changeExperiment,
   createExperiment,
   findExperiment,
@@ -44,11 +48,15 @@ export interface GatewayDependencies {
   readonly probes?: Probes | undefined;
   /** Absent: there are no experiments and no feedback, and no paths for them. `engine` answers as experiments. */
   readonly experiments?: GatewayExperiments | undefined;
+  /** What the log tells; absent: there is no dashboard. */
+  readonly observations?: Observations | undefined;
+  /** How far confidences can be trusted, for the dashboard; absent: it has no numbers of it. */
+  readonly confidence?: ConfidenceEvidence | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
   /** How the members are, for `/readyz`; null while that is not known. */
   readonly health?: (() => EnsembleHealth | null) | undefined;
-  /** When given, every path but those of health asks for it as a bearer token. */
+  /** When given, every path but those of health asks for it as a bearer token, and the dashboard's pages ask for it once. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB, for the examples of a probe 64 MiB. */
   readonly bodyLimitBytes?: number | undefined;
@@ -116,7 +124,23 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     app.get(METRICS, metrics(deps.metrics)).all(allowOnly("GET, HEAD"));
   }
   app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
+  if (deps.observations !== undefined) addDashboard(app, deps, deps.observations);
   return app;
+}
+
+function addDashboard(app: Gateway, deps: GatewayDependencies, observations: Observations): void {
+  const { clock, health: healthOf, probes, apiKey } = deps;
+  const dashboard = createDashboard({
+    experiments: deps.experiments?.experiments,
+    confidence: deps.confidence,
+    observations,
+    clock,
+    health: healthOf,
+    probes,
+    apiKey,
+    onInternalError: deps.onInternalError,
+  });
+  app.route("/", dashboard);
 }
 
 function addProbes(
@@ -160,6 +184,9 @@ function addExperiments(
   for (const [move, handler] of moves) {
     app.post(`${EXPERIMENTS}/:name/${move}`, answering, handler).all(allowOnly("POST"));
   }
+  app
+    .get(`${EXPERIMENTS}/:name/analysis`, answering, analyseObservations(experiments))
+    .all(allowOnly("GET, HEAD"));
   app
     .get(`${EXPERIMENTS}/:name/observations`, answering, listObservations(experiments))
     .all(allowOnly("GET, HEAD"));

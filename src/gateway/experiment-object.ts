@@ -1,4 +1,5 @@
-import type { ArmCount, Experiment, Observation } from "../ports/experiments.ts";
+import type { ExperimentAnalysis } from "../experiments/analyse.ts";
+import type { Experiment, Observation } from "../ports/experiments.ts";
 
 const seconds = (ms: number | null): number | null => (ms === null ? null : Math.floor(ms / 1000));
 
@@ -29,26 +30,29 @@ export function experimentObject(experiment: Experiment) {
   };
 }
 
-/** How many went where, by arm. */
-export function armsObject({ arms }: Experiment, counts: readonly ArmCount[]) {
-  return arms.map(({ name }) => {
-    const own = counts.filter(({ arm }) => arm === name);
-    const answers = (status: ArmCount["status"]): number =>
-      sum(own.filter((one) => one.status === status).map((one) => one.answers));
-    return {
-      name,
-      units: sum(own.map(({ units }) => units)),
-      returned: sum(own.filter(({ role }) => role === "returned").map((one) => one.answers)),
-      answered: answers("answered"),
-      failed: answers("failed"),
-      cancelled: answers("cancelled"),
-      dropped: answers("dropped"),
-    };
-  });
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/** An analysis as the API shows it. */
+export function analysisObject(
+  experiment: string,
+  { metric, alpha, arms, comparisons, sampleRatio }: ExperimentAnalysis,
+) {
+  return {
+    object: "experiment.analysis",
+    experiment,
+    metric,
+    alpha,
+    arms,
+    comparisons: comparisons.map(({ pValue, sequence, ...comparison }) => ({
+      ...comparison,
+      p_value: pValue,
+      sequence: sequence.map(({ at, ...point }) => ({ ...point, at: new Date(at).toISOString() })),
+    })),
+    sample_ratio: {
+      chi_square: sampleRatio.chiSquare,
+      p_value: sampleRatio.pValue,
+      sequential_p_value: sampleRatio.sequentialPValue,
+      alarm: sampleRatio.alarm,
+    },
+  };
 }
 
 export function observationObject({ at, ...observation }: Observation) {

@@ -80,6 +80,9 @@ export const observationsQuery = z.strictObject({
   format: z.enum(["json", "csv"], '"json" or "csv"').default("json"),
 });
 
+/** `GET /v1/experiments/:name/analysis`. */
+export const analysisQuery = z.strictObject({ metric: plainName.optional() });
+
 export function definitionOf(fields: ExperimentFields): ExperimentDefinition {
   const { name, description, mode, arms, assign_by: unitOf, alpha } = fields;
   const [first, ...others] = (fields.metrics ?? [correct]).map(metricOf);

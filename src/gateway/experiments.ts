@@ -3,8 +3,10 @@ import type { FeedbackDesk } from "../experiments/feedback.ts";
 import type { Experiment } from "../ports/experiments.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { GatewayContext } from "./environment.ts";
-import { armsObject, experimentObject, observationObject, observationsCsv } from "./experiment-object.ts";
+import { armTallies } from "../experiments/arm-tallies.ts";
+import { analysisObject, experimentObject, observationObject, observationsCsv } from "./experiment-object.ts";
 import {
+  analysisQuery,
   definitionOf,
   experimentChange,
   experimentFields,
@@ -38,7 +40,7 @@ export const findExperiment =
   async (c: GatewayContext): Promise<Response> => {
     const experiment = await experiments.find(nameOf(c));
     const counts = await experiments.counts(experiment.name);
-    return c.json({ ...experimentObject(experiment), counts: armsObject(experiment, counts) });
+    return c.json({ ...experimentObject(experiment), counts: armTallies(experiment, counts) });
   };
 
 /** `PATCH /v1/experiments/:name` */
@@ -80,6 +82,15 @@ export const removeExperiment =
     const name = nameOf(c);
     await experiments.remove(name);
     return c.json({ object: "experiment.deleted", name, deleted: true });
+  };
+
+/** `GET /v1/experiments/:name/analysis?metric=`: what its samples say, however often one looks. */
+export const analyseObservations =
+  (experiments: Experiments) =>
+  async (c: GatewayContext): Promise<Response> => {
+    const { metric } = readFields(analysisQuery, c.req.query());
+    const { name, metrics } = await experiments.find(nameOf(c));
+    return c.json(analysisObject(name, await experiments.analyse(name, metric ?? metrics[0].name)));
   };
 
 /** `GET /v1/experiments/:name/observations?metric=&format=`: the samples that the analysis reads; as JSON or CSV. */
