@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { Running } from "../src/ensemble/supervisor.ts";
 import { GatewayError } from "../src/ports/gateway-error.ts";
 import type { Decoder, HiddenStates, LanguageModel } from "../src/ports/language-model.ts";
+import type { SentenceEncoder } from "../src/ports/sentence-encoder.ts";
 import { createScriptedMember, type ScriptedMemberOptions } from "./scripted-member.ts";
 
 /** `crash`: it ends; `error`: it fails at what it is asked; `hang`: no answer; `poison`: no numbers; `infinity`: too large ones. */
@@ -56,6 +57,22 @@ function withNumber(numbers: Float32Array, value: number): Float32Array {
 
 export function createFaultyDecoder(id: string, decoder: Decoder): Faulty<Decoder> {
   return createFaulty(id, (faulty) => ({ ...faultyDecoder(decoder, faulty), close: async () => {} }));
+}
+
+export function createFaultyEncoder(encoder: SentenceEncoder): Faulty<SentenceEncoder> {
+  return createFaulty<SentenceEncoder & { close(): Promise<void> }>(encoder.info.id, (faulty) => ({
+    info: encoder.info,
+    async encode(texts, options) {
+      const states = await faulty(() => encoder.encode(texts, options));
+      const { value } = faulty;
+      if (value === null) return states;
+      return {
+        ...states,
+        layers: new Map([...states.layers].map(([l, rows]) => [l, withNumber(rows, value)])),
+      };
+    },
+    close: async () => {},
+  }));
 }
 
 function faultyDecoder(decoder: Decoder, faulty: Breakable): Decoder {

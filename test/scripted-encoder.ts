@@ -6,9 +6,8 @@ export interface ScriptedSource extends EncoderSource {
   /** How often it was started and ended. */
   readonly starts: () => number;
   readonly ends: () => number;
-  /** The next start, or the next call, fails. */
+  /** The next start fails. */
   breakStart(): void;
-  loseNext(): void;
 }
 
 /** A text's state at layer l: (length, l, 1, …) of width d; a token a word; "long" is above the context. */
@@ -16,15 +15,10 @@ export function createScriptedSource(id: string, width = 3, layers = 4): Scripte
   let starts = 0;
   let ends = 0;
   let broken = false;
-  let lost = false;
   const info = { id, family: "scripted", width, layers, contextLength: 8, weightsHash: `${id}-hash` };
   const encoder: SentenceEncoder = {
     info,
     async encode(texts, options) {
-      if (lost) {
-        lost = false;
-        throw new GatewayError("members_lost", `${id}: lost by the script`);
-      }
       const empty = texts.findIndex((text) => text.trim() === "");
       if (empty >= 0) throw new RangeError(`${id} encode: text ${empty} has no tokens`);
       if (texts.includes("long")) throw new GatewayError("context_length_exceeded", `${id}: too long`);
@@ -44,7 +38,6 @@ export function createScriptedSource(id: string, width = 3, layers = 4): Scripte
     starts: () => starts,
     ends: () => ends,
     breakStart: () => void (broken = true),
-    loseNext: () => void (lost = true),
     async open() {
       starts += 1;
       if (broken) {

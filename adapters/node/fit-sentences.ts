@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { splitCorpus, type CorpusDocument } from "../../src/ensemble/corpus.ts";
+import { questionOf } from "../../src/ensemble/embedding-pairs.ts";
 import { fitSentences, type SentenceMember } from "../../src/ensemble/fit-sentences.ts";
 import { createSentenceEncoders } from "../../src/ensemble/sentence-encoders.ts";
 import { cutSentences } from "../../src/ensemble/sentences.ts";
@@ -118,12 +119,13 @@ function drawSentences(documents: readonly CorpusDocument[], most: number, seed:
 const data = (path: string): string => fileURLToPath(new URL(`../../data/${path}`, import.meta.url));
 
 /** English prose, talk and questions: what the encoders read. */
-const TEXTS = ["corpus/encyclopaedia.jsonl", "corpus/chat.jsonl"].map(data);
-const CHOICES = ["choices/piqa.jsonl", "choices/blimp.jsonl", "choices/known-facts.jsonl"].map(data);
+export const SENTENCE_TEXTS = ["corpus/encyclopaedia.jsonl", "corpus/chat.jsonl"].map(data);
+export const PIQA = data("choices/piqa.jsonl");
+const CHOICES = [PIQA, ...["choices/blimp.jsonl", "choices/known-facts.jsonl"].map(data)];
 
 /** The corpus, and of the closed choices those that are there to fit on, each with its right answer. */
 async function defaultSentences(): Promise<Corpus> {
-  const texts = await readCorpus(TEXTS);
+  const texts = await readCorpus(SENTENCE_TEXTS);
   const hash = createHash("sha256").update(texts.sha256);
   const documents = [...texts.documents];
   for (const path of CHOICES) {
@@ -131,8 +133,7 @@ async function defaultSentences(): Promise<Corpus> {
     hash.update(bytes);
     for (const item of parseChoices(path, bytes.toString("utf8"))) {
       if (item.split !== "fit" || typeof item.context !== "string") continue;
-      const asked = item.context.replace(/^Question: /, "").replace(/\nAnswer:$/, "\n");
-      const text = `${asked}${item.choices[item.label] ?? ""}`.trim();
+      const text = `${questionOf(item.context)}${item.choices[item.label] ?? ""}`.trim();
       const domain = basename(path, ".jsonl");
       documents.push({ domain, source: item.id, passages: [{ kind: "text", text }] });
     }

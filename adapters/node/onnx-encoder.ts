@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { checkLayers } from "../../src/ensemble/language-model-encoder.ts";
 import { GatewayError } from "../../src/ports/gateway-error.ts";
+import type { Running } from "../../src/ensemble/supervisor.ts";
 import type { SentenceEncoder } from "../../src/ports/sentence-encoder.ts";
 import { createEncoderTokenizer, type EncoderTokenizer } from "../transformers/encoder-tokenizer.ts";
 import type { EncoderFiles } from "./graph-cache.ts";
@@ -18,12 +19,12 @@ export interface OnnxEncoderOptions {
   readonly recipe: EncoderRecipe;
   /** Threads that one operator may use. Default as for a member. */
   readonly threads?: number | undefined;
+  /** Gives it up while it starts. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A sentence encoder on a worker of its own. */
-export interface OnnxEncoder extends SentenceEncoder {
-  close(): Promise<void>;
-}
+export interface OnnxEncoder extends SentenceEncoder, Running {}
 
 /** Texts sent at once; between two goes a call can be cancelled. */
 const TEXTS_PER_REQUEST = 16;
@@ -40,12 +41,13 @@ export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<On
   const channel = await openWorkerChannel(
     id,
     startModelWorker(id, { member: null, head: null, fusion: null, encoder, threads }),
+    options.signal,
   );
   const info = { id, family, ...shape, contextLength: recipe.contextLength, weightsHash };
   const around = tokenizer.encode(recipe.prefix).length;
   return {
     info,
-    async encode(texts, { layers, signal }) {
+    async encode(texts, { layers, signal, onProgress }) {
       checkLayers(info, layers);
       const read = texts.map((text, row) => readText(tokenizer, text, row, { id, recipe, around }));
       const pooled = new Map(layers.map((layer) => [layer, new Float32Array(texts.length * shape.width)]));
@@ -57,11 +59,14 @@ export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<On
         for (const [i, layer] of layers.entries()) {
           pooled.get(layer)?.set(result.pooled[i] ?? [], first * shape.width);
         }
+        onProgress?.();
       }
       throwIfAborted(id, signal);
       return { layers: pooled, tokens: Int32Array.from(read, (tokens) => tokens.length - around) };
     },
+    lost: channel.lost,
     close: () => channel.close(),
+    abandon: () => channel.abandon(),
   };
 }
 

@@ -1,15 +1,17 @@
 import { encoderGraph } from "./graph-cache.ts";
 import { findModel } from "./models/manifest.ts";
 import { weightPath } from "./models/verify.ts";
-import { createOnnxEncoder, type OnnxEncoder } from "./onnx-encoder.ts";
+import { createSupervisedEncoder, type SupervisedEncoder } from "../../src/ensemble/supervised-member.ts";
+import { createOnnxEncoder } from "./onnx-encoder.ts";
+import { superviseBy } from "./supervision.ts";
 import { pull, type OpenOptions } from "./open-members.ts";
 import { concordPaths } from "./paths.ts";
 
 /**
- * Fetches a sentence encoder where it is missing, taps its graph and starts its worker.
+ * Fetches a sentence encoder where it is missing, taps its graph and starts its worker, again whenever that is lost.
  * @throws RangeError when the manifest has no encoder of this name
  */
-export async function openEncoder(id: string, options: OpenOptions): Promise<OnnxEncoder> {
+export async function openEncoder(id: string, options: OpenOptions): Promise<SupervisedEncoder> {
   const manifest = findModel(id);
   const { encoder: recipe, family, files } = manifest;
   const [graph, tokenizer] = files;
@@ -20,11 +22,17 @@ export async function openEncoder(id: string, options: OpenOptions): Promise<Onn
   const { models, graphs: directory } = concordPaths();
   const graphPath = weightPath(models, manifest, graph);
   const { progress } = options;
-  return createOnnxEncoder({
+  const encoderFiles = await encoderGraph({
+    directory,
+    graphPath,
+    weightsHash: graph.sha256,
+    label: id,
+    progress,
+  });
+  const tokenizerPath = weightPath(models, manifest, tokenizer);
+  return createSupervisedEncoder({
+    ...superviseBy(options),
     id,
-    family,
-    files: await encoderGraph({ directory, graphPath, weightsHash: graph.sha256, label: id, progress }),
-    tokenizerPath: weightPath(models, manifest, tokenizer),
-    recipe,
+    start: (signal) => createOnnxEncoder({ id, family, files: encoderFiles, tokenizerPath, recipe, signal }),
   });
 }

@@ -1,24 +1,10 @@
 import { and, asc, desc, eq, gte, inArray, sql } from "drizzle-orm";
-import type { BatchItem } from "drizzle-orm/batch";
-import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
 import type { AgreementLog, LogQuery, LogRecord } from "../../src/ports/agreement-log.ts";
-import { memberRow, metricRows, recordOf, requestRow } from "./record-rows.ts";
-import { agreementMetrics, requestMembers, requests, requestTexts } from "./schema.ts";
-
-/** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
-export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
-
-/** Inserts of one answer; the first one writes its row in `requests`. */
-export type Inserts = readonly [Insert, ...Insert[]];
-type Insert = BatchItem<"sqlite"> & { run(): unknown };
-
-/** What an agreement log needs of a SQLite connection, beside the queries that are the same everywhere. */
-export interface LogConnection {
-  readonly db: LogDatabase;
-  /** Runs all of them in one transaction, in order. */
-  commit(inserts: Inserts): Promise<void>;
-  close(): Promise<void>;
-}
+import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
+import type { Inserts, LogConnection, LogDatabase } from "./log-database.ts";
+import { memberRow, recordOf, requestRow } from "./record-rows.ts";
+import { traceBytes } from "./trace-bytes.ts";
+import { agreementMetrics, requestMembers, requests, requestTexts, requestTraces } from "./schema.ts";
 
 const maximumLimit = 1000;
 
@@ -27,9 +13,9 @@ export function createAgreementLog(connection: LogConnection): AgreementLog {
   const { db } = connection;
 
   return {
-    async append(record) {
+    async append(record, trace = null) {
       try {
-        await connection.commit(inserts(db, record));
+        await connection.commit(inserts(db, record, trace), record);
       } catch (error) {
         if (!isTakenId(error)) throw error;
         throw new Error(
@@ -67,7 +53,7 @@ export function createAgreementLog(connection: LogConnection): AgreementLog {
 }
 
 /** The rows of one answer. The integer id is looked up, since D1's batch shows no statement another's result. */
-function inserts(db: LogDatabase, record: LogRecord): Inserts {
+function inserts(db: LogDatabase, record: LogRecord, trace: AnswerTrace | null): Inserts {
   const request = sql<number>`(select ${requests.id} from ${requests} where ${requests.requestId} = ${record.requestId})`;
   const { text } = record;
   return [
@@ -76,9 +62,9 @@ function inserts(db: LogDatabase, record: LogRecord): Inserts {
     ...record.report.members.map((member, position) =>
       db.insert(requestMembers).values({ request, ...memberRow(member, position) }),
     ),
-    db
-      .insert(agreementMetrics)
-      .values(metricRows(record).map(({ metric, value }) => ({ request, metric, value }))),
+    ...(trace === null
+      ? []
+      : [db.insert(requestTraces).values({ request, numbers: traceBytes(trace), tokens: trace.tokens })]),
     ...(text === null ? [] : [db.insert(requestTexts).values({ request, ...text })]),
   ];
 }
@@ -96,14 +82,31 @@ function orderOf(query: LogQuery) {
   return query.order === "time" ? newest : [desc(requests.jsDivergence), ...newest];
 }
 
+/** The records of these ids in `requests`, in their order; without those that there are none of. */
+export async function recordsOf(db: LogDatabase, ids: readonly number[]): Promise<LogRecord[]> {
+  const rows = await db
+    .select()
+    .from(requests)
+    .where(inArray(requests.id, listed(ids)));
+  const order = new Map(ids.map((id, at) => [id, at]));
+  return readRecords(
+    db,
+    rows.toSorted((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0)),
+  );
+}
+
+/** One bound value however many ids: D1 binds at most 100. */
+function listed(ids: readonly number[]) {
+  return sql`(select value from json_each(${JSON.stringify(ids)}))`;
+}
+
 /** The records of `rows`, in their order. An answer's rows never change, so four plain reads see one state. */
 async function readRecords(
   db: LogDatabase,
   rows: readonly (typeof requests.$inferSelect)[],
 ): Promise<LogRecord[]> {
   if (rows.length === 0) return [];
-  // One bound value however many ids: D1 binds at most 100.
-  const ids = sql`(select value from json_each(${JSON.stringify(rows.map(({ id }) => id))}))`;
+  const ids = listed(rows.map(({ id }) => id));
   const [members, metrics, texts] = await Promise.all([
     db
       .select()

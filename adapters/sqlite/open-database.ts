@@ -7,6 +7,8 @@ import { keepAlive } from "./keep-alive.ts";
 
 const migrationsFolder = fileURLToPath(new URL("../../migrations", import.meta.url));
 const busyTimeoutMs = 5000;
+/** Of the write-ahead log: 32 MB. */
+const latestCheckpointPages = 8192;
 
 /**
  * Opens the SQLite file at `path` (`:memory:` for none), creating it and its folders, and brings its schema up to
@@ -30,6 +32,8 @@ export function openDatabase(path: string): Database {
 }
 
 function prepare(database: Database): void {
+  // A file that is still empty can be made one that gives free space back a little at a time; another is left as it is.
+  if (database.pragma("page_count", { simple: true }) === 0) database.pragma("auto_vacuum = incremental");
   // A migration that rebuilds a table must not cascade into the rows that refer to it.
   database.pragma("foreign_keys = off");
   migrate(database);
@@ -38,6 +42,8 @@ function prepare(database: Database): void {
   useWriteAheadLog(database);
   // In WAL a crash of the process loses nothing; a power cut may lose the last answers, never the file's integrity.
   database.pragma("synchronous = normal");
+  // By far later than the thread that reads the log does it: an answer must not wait for the disk.
+  database.pragma(`wal_autocheckpoint = ${latestCheckpointPages}`);
 }
 
 /** SQLite does not wait for other processes at this one switch, so processes that open a new file together try again. */

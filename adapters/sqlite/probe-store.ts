@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, getTableColumns, sql } from "drizzle-orm";
 import type { Probe, ProbeStore } from "../../src/ports/probe-store.ts";
-import type { LogDatabase } from "./agreement-log.ts";
+import type { LogDatabase } from "./log-database.ts";
 import { probes } from "./schema.ts";
 
 const { id: _id, weights, bias, ...summary } = getTableColumns(probes);

@@ -23,6 +23,7 @@ export interface StoredAnswer {
 }
 
 export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
+  const { agreement } = record.report;
   return {
     requestId: record.requestId,
     createdAt: record.createdAt,
@@ -35,7 +36,17 @@ export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
     finishReason: record.finishReason,
     latencyMs: record.latencyMs,
     firstTokenMs: record.firstTokenMs,
-    jsDivergence: record.report.agreement.jsDivergence,
+    jsDivergence: agreement.jsDivergence,
+    positions: agreement.positions,
+    top1Agreement: agreement.top1Agreement,
+    stateDistance: agreement.stateDistance,
+    bitsPerByte: record.report.bitsPerByte,
+    entropy: record.report.entropy,
+    confidence: record.confidence?.value ?? null,
+    confidenceKind: record.confidence?.kind ?? null,
+    degraded: record.report.members.some(({ lost }) => lost !== undefined),
+    experiment: record.experiment?.name ?? null,
+    arm: record.experiment?.arm ?? null,
   };
 }
 
@@ -55,34 +66,17 @@ export function memberRow(member: MemberReport, position: number): Omit<MemberRo
   };
 }
 
-/** One row per metric that has a value. */
-export function metricRows({ report }: LogRecord): Omit<MetricRow, "request">[] {
-  const values: Record<MetricName, number | null> = {
-    positions: report.agreement.positions,
-    js_divergence: report.agreement.jsDivergence,
-    top1_agreement: report.agreement.top1Agreement,
-    state_distance: report.agreement.stateDistance,
-    bits_per_byte: report.bitsPerByte,
-    entropy: report.entropy,
-  };
-  const names = Object.keys(values) as MetricName[];
-  return names.flatMap((metric) => {
-    const value = values[metric];
-    return value === null ? [] : [{ metric, value }];
-  });
-}
-
-/** @throws Error when the answer has no row for `positions`, which every written answer has */
+/** @throws Error when the answer has no `positions`, which every written answer has */
 export function recordOf({ request, members, metrics, text }: StoredAnswer): LogRecord {
-  const values = new Map(metrics.map(({ metric, value }) => [metric, value]));
-  const metric = (name: MetricName) => values.get(name) ?? null;
-  const positions = metric("positions");
+  const { positions, jsDivergence, top1Agreement, stateDistance, bitsPerByte, entropy } =
+    request.positions === null ? metricsOf(metrics) : request;
   if (positions === null) {
     throw new Error(
-      `agreement log: request ${request.requestId} has no row "positions" in agreement_metrics; ` +
+      `agreement log: request ${request.requestId} has no "positions" in requests or agreement_metrics; ` +
         "the database was changed from outside, restore it from a copy or delete this request's row",
     );
   }
+  const { confidence, confidenceKind, experiment, arm } = request;
   return {
     requestId: request.requestId,
     createdAt: request.createdAt,
@@ -97,17 +91,29 @@ export function recordOf({ request, members, metrics, text }: StoredAnswer): Log
       requestId: request.requestId,
       answeredBy: request.answeredBy ?? request.model,
       ...(request.notFused === null ? {} : { notFused: request.notFused }),
-      agreement: {
-        positions,
-        jsDivergence: metric("js_divergence"),
-        top1Agreement: metric("top1_agreement"),
-        stateDistance: metric("state_distance"),
-      },
+      agreement: { positions, jsDivergence, top1Agreement, stateDistance },
       members: members.map(memberReport),
-      bitsPerByte: metric("bits_per_byte"),
-      entropy: metric("entropy"),
+      bitsPerByte,
+      entropy,
     },
+    confidence:
+      confidence === null || confidenceKind === null ? null : { value: confidence, kind: confidenceKind },
+    experiment: experiment === null || arm === null ? null : { name: experiment, arm },
     text: text === null ? null : { prompt: text.prompt, answer: text.answer },
+  };
+}
+
+/** The metrics of an answer from before they were columns. */
+function metricsOf(rows: readonly MetricRow[]) {
+  const values = new Map(rows.map(({ metric, value }) => [metric, value]));
+  const metric = (name: MetricName) => values.get(name) ?? null;
+  return {
+    positions: metric("positions"),
+    jsDivergence: metric("js_divergence"),
+    top1Agreement: metric("top1_agreement"),
+    stateDistance: metric("state_distance"),
+    bitsPerByte: metric("bits_per_byte"),
+    entropy: metric("entropy"),
   };
 }
 

@@ -9,7 +9,33 @@ import {
   unique,
 } from "drizzle-orm/sqlite-core";
 import type { AnySQLiteColumn } from "drizzle-orm/sqlite-core";
+import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import type { ProbeMetrics, ProbeSummary } from "../../src/ports/probe-store.ts";
+
+/** What better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
+type DriverBytes = Uint8Array | ArrayBuffer | number[];
+
+const bytes = customType<{ data: Uint8Array; driverData: DriverBytes }>({
+  dataType: () => "blob",
+  fromDriver: (stored) => Uint8Array.from(new Uint8Array(stored)),
+});
+
+/** Numbers as float32, little-endian. */
+export const float32s = customType<{ data: Float32Array; driverData: DriverBytes }>({
+  dataType: () => "blob",
+  toDriver(values) {
+    const view = new DataView(new ArrayBuffer(4 * values.length));
+    values.forEach((value, at) => view.setFloat32(4 * at, value, true));
+    return new Uint8Array(view.buffer);
+  },
+  fromDriver(stored) {
+    const view = new DataView(Uint8Array.from(new Uint8Array(stored)).buffer);
+    return Float32Array.from({ length: view.byteLength / 4 }, (_, at) => view.getFloat32(4 * at, true));
+  },
+});
+
+/** Answers, sum of weights, answers with abstentions, answers with a loss. */
+export type MemberSums = readonly [answers: number, weight: number, abstentions: number, losses: number];
 
 /** One row per finished answer. Inside the database an answer is known by its integer `id`. */
 export const requests = sqliteTable(
@@ -30,11 +56,22 @@ export const requests = sqliteTable(
     finishReason: text("finish_reason", { enum: ["stop", "length"] }).notNull(),
     latencyMs: real("latency_ms").notNull(),
     firstTokenMs: real("first_token_ms"),
-    /**
-     * Sort key: the metric of the same name, nats. It stands here a second time because an index that is read in
-     * order of disagreement within one model can only hold columns of one table.
-     */
+    /** Nats. */
     jsDivergence: real("js_divergence"),
+    /** Null in rows from before the metrics were columns: they are in `agreement_metrics` until they are folded. */
+    positions: integer("positions"),
+    top1Agreement: real("top1_agreement"),
+    stateDistance: real("state_distance"),
+    bitsPerByte: real("bits_per_byte"),
+    /** Nats. */
+    entropy: real("entropy"),
+    /** In [0, 1]. */
+    confidence: real("confidence"),
+    confidenceKind: text("confidence_kind", { enum: ["choice", "short_answer"] }),
+    /** Whether a member was lost on the way. Null where `positions` is. */
+    degraded: integer("degraded", { mode: "boolean" }),
+    experiment: text("experiment"),
+    arm: text("arm"),
   },
   (table) => [
     index("requests_by_disagreement").on(table.jsDivergence, table.createdAt),
@@ -75,7 +112,10 @@ export const agreementMetricNames = [
   "entropy",
 ] as const;
 
-/** One row per answer and metric; a metric that there was nothing to compute from has no row. */
+/**
+ * One row per answer and metric, of answers from before these were columns of `requests`; a metric that there was nothing
+ * to compute from has no row. Nothing is added, and folding empties it.
+ */
 export const agreementMetrics = sqliteTable(
   "agreement_metrics",
   {
@@ -95,19 +135,102 @@ export const requestTexts = sqliteTable("request_texts", {
   answer: text("answer").notNull(),
 });
 
-/** Numbers as float32, little-endian. Reading takes what better-sqlite3 (a view on a buffer) and D1 (bytes one by one) give. */
-const float32s = customType<{ data: Float32Array; driverData: Uint8Array | ArrayBuffer | number[] }>({
-  dataType: () => "blob",
-  toDriver(values) {
-    const bytes = new DataView(new ArrayBuffer(4 * values.length));
-    values.forEach((value, at) => bytes.setFloat32(4 * at, value, true));
-    return new Uint8Array(bytes.buffer);
+/** One row per answer of one token at least: see trace-bytes.ts. */
+export const requestTraces = sqliteTable("request_traces", {
+  request: integer("request")
+    .primaryKey()
+    .references(() => requests.id, { onDelete: "cascade" }),
+  /** Divergence, log-probability and weights, a byte each. */
+  numbers: bytes("numbers").notNull(),
+  /** The tokens and the members' choices; null unless text is kept. */
+  tokens: text("tokens", { mode: "json" }).$type<AnswerTrace["tokens"]>(),
+});
+
+/**
+ * One row per width (a minute, an hour, a day), bucket, and who was asked and answered. Better-sqlite3's log alone keeps
+ * them, in the transaction that adds the answer. Sums of sums: rows of a width add up to those of the next.
+ */
+export const rollups = sqliteTable(
+  "rollups",
+  {
+    widthMs: integer("width_ms").notNull(),
+    start: integer("start").notNull(),
+    model: text("model").notNull(),
+    answeredBy: text("answered_by").notNull(),
+    degraded: integer("degraded", { mode: "boolean" }).notNull(),
+    /** Empty outside experiments, as the arm is. */
+    experiment: text("experiment").notNull(),
+    arm: text("arm").notNull(),
+    answers: integer("answers").notNull(),
+    promptTokens: integer("prompt_tokens").notNull(),
+    completionTokens: integer("completion_tokens").notNull(),
+    /** Quantile sketches: see src/stats/quantile-sketch.ts. */
+    latency: bytes("latency").notNull(),
+    firstToken: bytes("first_token").notNull(),
+    divergenceAnswers: integer("divergence_answers").notNull(),
+    divergenceSum: real("divergence_sum").notNull(),
+    top1Answers: integer("top1_answers").notNull(),
+    top1Sum: real("top1_sum").notNull(),
+    distanceAnswers: integer("distance_answers").notNull(),
+    distanceSum: real("distance_sum").notNull(),
+    confidenceAnswers: integer("confidence_answers").notNull(),
+    confidenceSum: real("confidence_sum").notNull(),
+    /** By member. */
+    members: text("members", { mode: "json" }).$type<Readonly<Record<string, MemberSums>>>().notNull(),
   },
-  fromDriver(stored) {
-    const bytes = Uint8Array.from(new Uint8Array(stored));
-    const view = new DataView(bytes.buffer);
-    return Float32Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(4 * at, true));
+  (table) => [
+    primaryKey({
+      columns: [
+        table.widthMs,
+        table.start,
+        table.model,
+        table.answeredBy,
+        table.degraded,
+        table.experiment,
+        table.arm,
+      ],
+    }),
+  ],
+);
+
+/** Debiased CKA of two members' layers over one window of live traffic. */
+export const layerSimilarities = sqliteTable(
+  "layer_similarities",
+  {
+    start: integer("start").notNull(),
+    end: integer("end").notNull(),
+    memberA: text("member_a").notNull(),
+    memberB: text("member_b").notNull(),
+    layerA: integer("layer_a").notNull(),
+    layerB: integer("layer_b").notNull(),
+    value: real("value").notNull(),
+    positions: integer("positions").notNull(),
   },
+  (table) => [
+    primaryKey({ columns: [table.start, table.memberA, table.memberB, table.layerA, table.layerB] }),
+  ],
+);
+
+/** Signals that moved. */
+export const alerts = sqliteTable(
+  "alerts",
+  {
+    id: integer("id").primaryKey(),
+    at: integer("at").notNull(),
+    signal: text("signal").notNull(),
+    member: text("member"),
+    direction: text("direction", { enum: ["up", "down"] }).notNull(),
+    value: real("value").notNull(),
+    reference: real("reference").notNull(),
+    falseAlarmRate: real("false_alarm_rate").notNull(),
+  },
+  (table) => [index("alerts_by_time").on(table.at)],
+);
+
+/** How far work on the log is that goes on in the background, by name. */
+export const logProgress = sqliteTable("log_progress", {
+  name: text("name", { enum: ["fold_next", "fold_end"] }).primaryKey(),
+  value: integer("value").notNull(),
 });
 
 /** One row per version of a probe: a linear head on the shared sentence space. Rows are added and removed, never changed. */

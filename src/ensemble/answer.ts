@@ -6,6 +6,7 @@ import type { Prediction, Reading } from "./reading.ts";
 import { topTokens } from "./sampler.ts";
 import type { PositionSignals, Tally } from "./tally.ts";
 import type { TokenSource } from "./token-source.ts";
+import type { Tracer } from "./trace.ts";
 
 export interface AnswerTask {
   readonly question: Question;
@@ -20,6 +21,8 @@ export interface AnswerTask {
   readonly atMost: "length" | "stop";
   readonly source: TokenSource;
   readonly tally: Tally;
+  /** Absent: nothing is noted. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface AnswerOutcome {
@@ -55,7 +58,9 @@ export async function* generateAnswer(
       break;
     }
     const score = scoreOf(prediction, token, tokenizer, question.topLogprobs);
-    signals.push(tally.observe(prediction, token, score.bytes.length));
+    const signal = tally.observe(prediction, token, score.bytes.length);
+    signals.push(signal);
+    task.tracer?.observe(prediction, score, signal);
     const { piece, stopped } = text.push(score);
     if (piece.text !== "" || piece.tokens.length > 0) yield { type: "delta", ...piece };
     if (stopped) return { finishReason: "stop", completionTokens, text: text.released, signals };

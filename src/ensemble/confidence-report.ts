@@ -16,6 +16,7 @@ import {
 } from "../stats/proper-scores.ts";
 import type { Interval } from "../stats/proportion.ts";
 import {
+  calibrationErrorByChance,
   EQUAL_MASS,
   EQUAL_WIDTH,
   expectedCalibrationError,
@@ -144,7 +145,7 @@ export function reportAnswerConfidence(
   const rows = judged.flatMap(({ judge, told }) => {
     const who = judge.memberIds.length > 1 ? ENSEMBLE_ID : judge.memberIds.join();
     const own = told.map(({ features, right }): Verdict => ({
-      confidence: judgeAnswer(judge, features),
+      confidence: judgeAnswer(judge, features).confidence,
       correct: right,
     }));
     const plain = told.map(({ features, right }): Verdict => ({
@@ -297,7 +298,7 @@ function verdictRow(
     accuracy: verdicts.filter(({ correct }) => correct).length / verdicts.length,
     eceWidth: estimate((sample) => expectedCalibrationError(sample, EQUAL_WIDTH)),
     eceMass: estimate((sample) => expectedCalibrationError(sample, EQUAL_MASS)),
-    eceByChance: eceByChance(verdicts, random),
+    eceByChance: calibrationErrorByChance(verdicts, random),
     brier: binaryBrierScore(verdicts),
     nll: binaryNegativeLogLikelihood(verdicts),
     auroc: estimate(auroc),
@@ -305,16 +306,6 @@ function verdictRow(
     bins: reliabilityBins(verdicts, EQUAL_WIDTH),
     riskCoverage: riskCoverage(verdicts),
   };
-}
-
-/** Mean ECE of the same confidences when each answer is right with exactly that probability. */
-function eceByChance(verdicts: readonly Verdict[], random: Random): number {
-  let sum = 0;
-  for (let draw = 0; draw < RESAMPLES; draw++) {
-    const drawn = verdicts.map(({ confidence }) => ({ confidence, correct: random.next() < confidence }));
-    sum += expectedCalibrationError(drawn, EQUAL_WIDTH);
-  }
-  return sum / RESAMPLES;
 }
 
 function setRows(decider: ChoiceDecider, told: readonly ScoredItem[]): SetRow[] {

@@ -3,6 +3,7 @@ import type { Embedder, Embeddings, EmbedRequest } from "../ports/embedder.ts";
 import type { ModelCard } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { SentenceEncoders } from "../ports/sentence-encoders.ts";
+import { ownVectors, sideBySideVectors, type Standard } from "./embedding-vectors.ts";
 import { ENSEMBLE_ID } from "./engine.ts";
 
 /** How a member's own vectors are had. */
@@ -10,11 +11,7 @@ export interface NativeVectors {
   readonly id: string;
   readonly contextLength: number;
   readonly layer: number;
-  /**
-   * Each number less its mean, times one over its deviation. A causal model's states need it, since a few of their
-   * numbers are the same large ones for every text; an encoder was trained to do without.
-   */
-  readonly standard: { readonly mean: Float32Array; readonly scale: Float32Array } | null;
+  readonly standard: Standard | null;
   /** Whether its vectors are part of the fused ones. */
   readonly fused: boolean;
 }
@@ -34,10 +31,7 @@ const SHARED_DEPTH = "deep";
 /**
  * Vectors of texts: `concord`, each member's own, and each member's in the shared space.
  *
- * `concord` puts the sentence encoders' vectors, each of length 1, side by side, e = [e_1 … e_m] / √m, so that a cosine is
- * the mean of the members' cosines. Measured on pairs that belong together (neighbouring sentences, question and answer),
- * mean reciprocal rank: .700 against .687 for the best encoder and .686 for the mean in the shared space; language models
- * beside them add nothing. The numbers are interleaved, so that the first ones are some of every member's.
+ * `concord` puts the sentence encoders' vectors side by side: `evaluateEmbeddings` compares it with other ways.
  */
 export function createEmbedder({ encoders, natives, created }: EmbedderOptions): Embedder {
   const fused = natives.filter((member) => member.fused);
@@ -62,19 +56,17 @@ export function createEmbedder({ encoders, natives, created }: EmbedderOptions):
     const { layers, tokens } = await encoders.encode(id, texts, { layers: [layer], signal });
     const states = layers.get(layer) ?? new Float32Array();
     const dimension = states.length / texts.length;
-    const rows =
-      standard === null
-        ? states
-        : states.map(
-            (x, at) => (x - (standard.mean[at % dimension] ?? 0)) * (standard.scale[at % dimension] ?? 0),
-          );
-    return { dimension, vectors: normaliseRows(rows, dimension), tokens: sum(tokens) };
+    return { dimension, vectors: ownVectors(states, dimension, standard), tokens: sum(tokens) };
   }
 
   async function vectorsOf(request: EmbedRequest): Promise<Embeddings> {
     const { model, texts, signal } = request;
     if (model === ENSEMBLE_ID && fused.length > 0) {
-      return interleaved(await Promise.all(fused.map((member) => native(member, request))), texts.length);
+      const members = await Promise.all(fused.map((member) => native(member, request)));
+      return {
+        ...sideBySideVectors(members),
+        tokens: members.reduce((total, { tokens }) => total + tokens, 0),
+      };
     }
     const own = natives.find(({ id }) => id === model);
     if (own !== undefined) return native(own, request);
@@ -117,22 +109,6 @@ function asInputError(error: unknown): unknown {
     return new GatewayError(error.code, error.message, { param: "input", cause: error });
   }
   return error;
-}
-
-/** Vectors of m members (n, d_i) → (n, Σ d_i): the first number of each, then the second, … over √m. */
-function interleaved(members: readonly Embeddings[], rows: number): Embeddings {
-  const dimension = members.reduce((total, member) => total + member.dimension, 0);
-  const longest = Math.max(...members.map((member) => member.dimension));
-  const vectors = new Float32Array(rows * dimension);
-  let at = 0;
-  for (let row = 0; row < rows; row++) {
-    for (let j = 0; j < longest; j++) {
-      for (const { dimension: width, vectors: own } of members) {
-        if (j < width) vectors[at++] = (own[row * width + j] ?? 0) / Math.sqrt(members.length);
-      }
-    }
-  }
-  return { dimension, vectors, tokens: members.reduce((total, { tokens }) => total + tokens, 0) };
 }
 
 function sum(tokens: Int32Array): number {

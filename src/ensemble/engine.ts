@@ -1,5 +1,5 @@
 import { createRandom } from "../linalg/random.ts";
-import type { AgreementLog } from "../ports/agreement-log.ts";
+import type { AgreementLog, LogRecord } from "../ports/agreement-log.ts";
 import type { Clock } from "../ports/clock.ts";
 import type {
   AnswerEvent,
@@ -12,33 +12,44 @@ import type {
 } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
+import { silentSpan } from "../ports/span.ts";
+import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { generateAnswer } from "./answer.ts";
 import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createFusedReading } from "./fused-reading.ts";
+import { keptText, type Redactor } from "./kept-text.ts";
 import { readPrompt, type ReadPrompt } from "./prompt.ts";
 import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
 import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
+import { tellStages, within } from "./stages.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
 import { createGivenTokens } from "./token-source.ts";
+import { createTracer } from "./trace.ts";
 
 /** The name of the ensemble in the API. */
 export const ENSEMBLE_ID = "concord";
 
 export interface EngineOptions {
+  /** What the ensemble is called. Default `concord`. */
+  readonly id?: string | undefined;
   readonly ensemble: Ensemble;
   readonly log: AgreementLog;
   readonly clock: Clock;
   /** Whether prompts and answers are kept in the log. */
   readonly keepText: boolean;
+  /** What of a prompt's or an answer's text is kept, where text is; absent: all of it. */
+  readonly redact?: Redactor | undefined;
   /** What confidences are told by; absent: none is. */
   readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
   readonly quorum?: number | undefined;
+  /** Told how long the log takes; what is told of an answer goes to its question's span. Default: nobody. */
+  readonly telemetry?: Pick<Telemetry, "logAppended"> | undefined;
 }
 
 /**
@@ -48,14 +59,19 @@ export interface EngineOptions {
  * out, fused (penalties then count from there on). A member that was asked by its own name cannot be replaced.
  */
 export function createEngine({
+  id: ensembleId = ENSEMBLE_ID,
   ensemble,
   log,
   clock,
   keepText,
+  redact = (text) => text,
   confidence: book = NOTHING_CALIBRATED,
   quorum = 1,
+  telemetry = noTelemetry,
 }: EngineOptions): Engine {
-  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
+  const answerers = new Map<string, Answerer>([
+    [ensembleId, ensembleAnswerer(ensembleId, ensemble, clock, quorum)],
+  ]);
   for (const member of ensemble.members) {
     answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
   }
@@ -84,7 +100,7 @@ export function createEngine({
       const named = answerers.get(question.model);
       if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
       const out = nothingOut(clock);
-      const lone = question.model === ENSEMBLE_ID ? loneAnswerer(question) : null;
+      const lone = question.model === ensembleId ? loneAnswerer(question) : null;
       if (lone === null) return yield* answerAs(named, question, out);
       try {
         yield* answerAs(lone, question, out);
@@ -109,11 +125,13 @@ export function createEngine({
     out: AnswerSoFar,
   ): AsyncGenerator<AnswerEvent> {
     const { tokenizer } = answerer.vocabulary;
+    const { span = silentSpan } = question;
     checkBias(question, answerer.vocabulary);
     const random = createRandom(
       question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     ).next;
-    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choose = () => chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choice = question.choices === undefined ? null : await within(span, "weigh choices", choose);
     const reading = answerer.open(continuedPrompt(question.prompt, out.text));
     try {
       const readTokens = lengthOf(reading.prompt);
@@ -124,6 +142,7 @@ export function createEngine({
       const sampler = createSampler(question.sampling, neverDrawn(tokenizer), random);
       const stops =
         question.prompt.kind === "chat" ? [...question.stop, ...answerer.chatStops] : question.stop;
+      const tracer = createTracer(tokenizer, keepText);
       const generating = generateAnswer({
         question: { ...question, echo: question.echo && !out.echoed },
         reading,
@@ -133,32 +152,34 @@ export function createEngine({
         atMost: choice === null ? "length" : "stop",
         source: choice === null ? sampler : createGivenTokens(choice.tokens),
         tally,
+        tracer,
       });
       let step = await generating.next();
       for (; !step.done; step = await generating.next()) {
         note(out, step.value, clock);
         yield step.value;
       }
-      const { finishReason } = step.value;
-      const completionTokens = before + step.value.completionTokens;
+      const outcome = step.value;
+      const { finishReason } = outcome;
+      const completionTokens = before + outcome.completionTokens;
       const losses = answerer.members.map(({ id }, m): MemberLoss | null => {
         if (out.lost?.id === id) return { position: out.lost.position, reason: out.lost.reason };
         const loss = reading.losses[m] ?? null;
         return loss && { ...loss, position: before + loss.position };
       });
-      const confidence =
-        choice?.confidence ??
-        (await confidenceInText(book, question, {
-          members: answerer.ensemble.members,
-          losses,
-          outcome: step.value,
-        }));
+      const { confidence, forecast } =
+        choice ??
+        (await within(span, "calibrate", () =>
+          confidenceInText(book, question, { members: answerer.ensemble.members, losses, outcome }),
+        ));
       const report: AnswerReport = {
         ...tally.report(question.requestId, reading.latenciesMs, losses),
         answeredBy: answerer.id,
         ...(answerer.notFused !== undefined && { notFused: answerer.notFused }),
       };
-      await log.append({
+      const kept = keepText ? keptText(question.prompt, out.text, tokenizer, redact) : null;
+      const trace = tracer.trace(answerer.members.map(({ id }) => id));
+      const record: LogRecord = {
         requestId: question.requestId,
         createdAt: out.createdAt,
         endpoint: question.endpoint,
@@ -169,8 +190,15 @@ export function createEngine({
         latencyMs: clock.monotonic() - out.start,
         firstTokenMs: out.firstTokenMs,
         report,
-        text: keepText ? { prompt: promptText(question, answerer), answer: out.text } : null,
-      });
+        confidence: confidence.value === null ? null : { value: confidence.value, kind: confidence.kind },
+        experiment: question.experiment ?? null,
+        text: kept?.text ?? null,
+      };
+      const appended = clock.monotonic();
+      // Tokens spell out what a redactor took away.
+      const told = trace && { ...trace, tokens: kept?.whole === true ? trace.tokens : null };
+      await within(span, "append log", () => log.append(record, told));
+      telemetry.logAppended(clock.monotonic() - appended);
       yield {
         type: "end",
         finishReason,
@@ -178,8 +206,10 @@ export function createEngine({
         report,
         confidence,
         ...(choice !== null && { choices: choice.choices }),
+        ...(forecast !== null && { forecast }),
       };
     } finally {
+      tellStages(span, reading.stages);
       reading.close();
     }
   }
@@ -236,14 +266,14 @@ interface Answerer {
   readonly chatStops: readonly string[];
 }
 
-function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
+function ensembleAnswerer(id: string, ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
   const { members, space } = ensemble;
   return {
-    id: ENSEMBLE_ID,
+    id,
     ensemble,
     quorum,
     open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
-    members: space.members.map(({ id, weight }) => ({ id, weight })),
+    members: space.members.map((member) => ({ id: member.id, weight: member.weight })),
     vocabulary: members[0],
     contextLength: Math.min(...members.map((member) => member.info.contextLength)),
     chatStops: [...new Set(members.flatMap((member) => member.tokenizer.chatStops))],
@@ -305,10 +335,4 @@ function unknownModel(model: string, known: readonly string[]): GatewayError {
       param: "model",
     },
   );
-}
-
-function promptText({ prompt }: Question, { vocabulary }: Answerer): string {
-  if (prompt.kind === "text") return prompt.text;
-  if (prompt.kind === "chat") return JSON.stringify(prompt.messages);
-  return vocabulary.tokenizer.decode(prompt.tokens);
 }

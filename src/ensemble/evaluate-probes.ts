@@ -4,12 +4,16 @@ import {
   type SentenceFitOptions,
   type SentenceSpace,
 } from "../alignment/sentence-space.ts";
-import { createRandom } from "../linalg/random.ts";
+import { rowBlock } from "../linalg/matrix.ts";
+import { createRandom, type Random } from "../linalg/random.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SpaceDepth } from "../ports/sentence-encoders.ts";
+import { topVerdict, type Verdict } from "../stats/forecast.ts";
 import { pairedBootstrap } from "../stats/paired-bootstrap.ts";
 import { wilsonInterval, type Interval } from "../stats/proportion.ts";
-import { fitProbeHead, headScores, meanStates, type ProbeHead } from "./probe-head.ts";
+import { auroc } from "../stats/ranking.ts";
+import { calibrationErrorByChance, expectedCalibrationError } from "../stats/reliability.ts";
+import { fitProbeHead, headProbabilities, meanStates, type ProbeHead } from "./probe-head.ts";
 
 /** Labelled texts as all members see them. */
 export interface ProbeEvaluation {
@@ -35,8 +39,19 @@ export interface ProbeAccuracy {
   readonly interval: Interval;
 }
 
+/** How far the confidence of a probe's most likely class can be trusted. */
+export interface ProbeConfidence {
+  /** Expected calibration error. */
+  readonly ece: number;
+  /** What it would be on average by chance alone, were every confidence exactly right. */
+  readonly eceByChance: number;
+  /** Of confidence against rightness. */
+  readonly auroc: number;
+}
+
 export interface MemberProbe extends ProbeAccuracy {
   readonly id: string;
+  readonly confidence: ProbeConfidence;
   /** Of a probe on the member's own states, which no other member can serve. */
   readonly own: ProbeAccuracy;
 }
@@ -57,6 +72,7 @@ export interface ProbeReport {
   /** The member with the highest cross-validated accuracy on what was learned from. */
   readonly best: string;
   readonly fused: ProbeAccuracy & {
+    readonly confidence: ProbeConfidence;
     readonly depth: SpaceDepth;
     readonly ridge: number;
     readonly fitMs: number;
@@ -87,8 +103,11 @@ export function evaluateProbes(evaluation: ProbeEvaluation): ProbeReport {
   const truth = toldRows.map((row) => classes[row]!);
   const told = truth.length;
   const shared = projected(own, spaces);
+  const random = createRandom(seed);
+  const verdictsOf = (head: ProbeHead, states: Float32Array): Verdict[] =>
+    verdicts(head, takeRows(states, head.dimension, toldRows), truth);
   const rightsOf = (head: ProbeHead, states: Float32Array): boolean[] =>
-    predictions(head, takeRows(states, head.dimension, toldRows)).map((label, i) => label === truth[i]);
+    verdictsOf(head, states).map(({ correct }) => correct);
 
   const through = (head: ProbeHead, trained: string, served: number): TransferAccuracy => {
     const { accuracy, interval } = accuracyOf(rightsOf(head, shared.get(head.depth)![served]!));
@@ -99,21 +118,26 @@ export function evaluateProbes(evaluation: ProbeEvaluation): ProbeReport {
     onStep(`probe of ${id}`);
     return learn(evaluation, [id], ofMember(shared, m));
   });
-  const natives = heads.map((head, m) => rightsOf(head, shared.get(head.depth)![m]!));
+  const natives = heads.map((head, m) => verdictsOf(head, shared.get(head.depth)![m]!));
   const memberRows = members.map((id, m): MemberProbe => {
     onStep(`probe of ${id}, its own states`);
     const states = standardised(own, spaces, m);
     const head = learn(evaluation, [id], states);
-    return { id, ...accuracyOf(natives[m]!), own: accuracyOf(rightsOf(head, states.get(head.depth)![0]!)) };
+    return {
+      id,
+      ...accuracyOf(rightOf(natives[m]!)),
+      confidence: confidenceOf(natives[m]!, random),
+      own: accuracyOf(rightsOf(head, states.get(head.depth)![0]!)),
+    };
   });
 
   onStep("fused probe");
   const started = clock.monotonic();
   const fusedHead = learn(evaluation, members, shared);
   const fitMs = clock.monotonic() - started;
-  const fusedRights = rightsOf(fusedHead, meanStates(shared.get(fusedHead.depth)!));
+  const fused = verdictsOf(fusedHead, meanStates(shared.get(fusedHead.depth)!));
   const best = bestOf(heads);
-  const gains = fusedRights.map((right, i) => Number(right) - Number(natives[best]![i]));
+  const gains = fused.map(({ correct }, i) => Number(correct) - Number(natives[best]![i]!.correct));
 
   const transfer = pairs(members).map(([trained, served]) =>
     through(heads[trained]!, members[trained]!, served),
@@ -130,7 +154,8 @@ export function evaluateProbes(evaluation: ProbeEvaluation): ProbeReport {
     members: memberRows,
     best: members[best]!,
     fused: {
-      ...accuracyOf(fusedRights),
+      ...accuracyOf(rightOf(fused)),
+      confidence: confidenceOf(fused, random),
       depth: fusedHead.depth,
       ridge: fusedHead.ridge,
       fitMs,
@@ -200,7 +225,7 @@ function shuffledTransfer(
   const accuracies = pairs(members).map(([trained, served]) => {
     const head = heads[trained]!;
     const seen = takeRows(states.get(depth!)![served]!, head.dimension, toldRows);
-    return accuracyOf(predictions(head, seen).map((label, i) => label === truth[i])).accuracy;
+    return accuracyOf(rightOf(verdicts(head, seen, truth))).accuracy;
   });
   return mean(accuracies);
 }
@@ -230,13 +255,24 @@ function ofMember(states: StatesByDepth, m: number): StatesByDepth {
   return new Map([...states].map(([depth, blocks]) => [depth, [blocks[m]!]]));
 }
 
-/** The most likely class (n) of states (n, r). */
-function predictions(head: ProbeHead, states: Float32Array): number[] {
-  const { rows, columns, data } = headScores(head, states);
-  return Array.from({ length: rows }, (_, i) => {
-    const scores = data.subarray(i * columns, (i + 1) * columns);
-    return scores.indexOf(Math.max(...scores));
-  });
+/** The head's most likely class of each state (n, r), calibrated as for those that it was learned through. */
+function verdicts(head: ProbeHead, states: Float32Array, truth: readonly number[]): Verdict[] {
+  const { probabilities } = headProbabilities(head, states, head.members);
+  return truth.map((label, i) =>
+    topVerdict({ probabilities: Array.from(rowBlock(probabilities, i, 1).data), label }),
+  );
+}
+
+function rightOf(all: readonly Verdict[]): boolean[] {
+  return all.map(({ correct }) => correct);
+}
+
+function confidenceOf(all: readonly Verdict[], random: Random): ProbeConfidence {
+  return {
+    ece: expectedCalibrationError(all),
+    eceByChance: calibrationErrorByChance(all, random),
+    auroc: auroc(all),
+  };
 }
 
 function takeRows(states: Float32Array, width: number, rows: readonly number[]): Float32Array {

@@ -15,6 +15,7 @@ import {
 } from "../stats/logistic-regression.ts";
 import { negativeLogLikelihood } from "../stats/proper-scores.ts";
 import { expectedCalibrationError } from "../stats/reliability.ts";
+import { probabilitiesOfScores } from "../stats/softmax-regression.ts";
 import { fitRidgeRegression, type ChosenRidge } from "../stats/ridge-regression.ts";
 
 /** What each of n examples is: a class from 0, or a value. */
@@ -76,6 +77,27 @@ export function headScores(
   const scores = multiplyNT(z, matrixFrom(bias.length, dimension, weights));
   for (let i = 0; i < scores.data.length; i++) scores.data[i]! += bias[i % bias.length]!;
   return scores;
+}
+
+/** The probability of each class (n, c), with the temperature that is right for those who read the texts, where one is known. */
+export function headProbabilities(
+  head: Pick<Probe, "weights" | "bias" | "dimension" | "labels" | "calibrations">,
+  states: Float32Array,
+  readers: readonly string[],
+): { readonly probabilities: Matrix; readonly calibrated: boolean } {
+  const probabilities = probabilitiesOfScores(headScores(head, states), head.labels.length);
+  const calibration = head.calibrations.find(({ members }) => sameSet(members, readers));
+  if (calibration === undefined) return { probabilities, calibrated: false };
+  const { temperature } = calibration;
+  for (let row = 0; row < probabilities.rows; row++) {
+    const own = rowBlock(probabilities, row, 1).data;
+    own.set(calibrate({ kind: "temperature", temperature }, Array.from(own)));
+  }
+  return { probabilities, calibrated: true };
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((id) => b.includes(id));
 }
 
 /** z̄ of states (n, r) of one or several members. */

@@ -3,11 +3,9 @@ import { GatewayError } from "../ports/gateway-error.ts";
 import type { Probe, ProbeStore, ProbeSummary } from "../ports/probe-store.ts";
 import type { Classification, ClassifyRequest, ProbeFitRequest, Probes } from "../ports/probes.ts";
 import type { SentenceEncoders, SharedStates, SpaceDepth } from "../ports/sentence-encoders.ts";
-import { calibrate } from "../stats/calibration.ts";
-import { probabilitiesOfScores } from "../stats/softmax-regression.ts";
-import { rowBlock } from "../linalg/matrix.ts";
 import {
   fitProbeHead,
+  headProbabilities,
   headScores,
   meanStates,
   type ProbeHead,
@@ -132,18 +130,13 @@ export function createProbes({ encoders, store, clock, fitHead = fitHere }: Prob
       const asked = membersOf(request.members ?? probe.members, "concord.members");
       const { blocks, lost } = await readTexts(asked, probe.depth, request);
       const members = blocks.map(({ id }) => id);
-      const scores = headScores(probe, meanStates(blocks.map(({ states }) => statesAt(states, probe.depth))));
-      const calibration = probe.calibrations.find((known) => sameSet(known.members, members));
+      const states = meanStates(blocks.map((block) => statesAt(block.states, probe.depth)));
       const read = { probe: summaryOf(probe), members, lost, tokens: tokensOf(blocks) };
-      if (probe.task === "regression") return { ...read, calibrated: false, outputs: scores.data };
-      const outputs = probabilitiesOfScores(scores, probe.labels.length);
-      if (calibration === undefined) return { ...read, calibrated: false, outputs: outputs.data };
-      const { temperature } = calibration;
-      for (let row = 0; row < outputs.rows; row++) {
-        const own = rowBlock(outputs, row, 1).data;
-        own.set(calibrate({ kind: "temperature", temperature }, Array.from(own)));
+      if (probe.task === "regression") {
+        return { ...read, calibrated: false, outputs: headScores(probe, states).data };
       }
-      return { ...read, calibrated: true, outputs: outputs.data };
+      const { probabilities, calibrated } = headProbabilities(probe, states, members);
+      return { ...read, calibrated, outputs: probabilities.data };
     },
 
     list: (name) => store.list(name),
@@ -224,10 +217,6 @@ function statesAt({ states }: SharedStates, depth: SpaceDepth): Float32Array {
 
 function tokensOf(blocks: readonly { readonly states: SharedStates }[]): number {
   return blocks.reduce((sum, { states }) => states.tokens.reduce((a, b) => a + b, sum), 0);
-}
-
-function sameSet(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((id) => b.includes(id));
 }
 
 function summaryOf({ weights: _weights, bias: _bias, ...summary }: Probe): ProbeSummary {

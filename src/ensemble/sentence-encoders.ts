@@ -32,8 +32,8 @@ export interface ClosableEncoders extends SentenceEncoders {
 }
 
 /**
- * Many encoders, each started when first asked and kept. One that cannot start, or is lost, fails the calls that need
- * it and is started again by the next one; the others go on.
+ * Many encoders, each started when first asked and kept. One that cannot start fails the calls that need it, and the next
+ * one tries again; one that is lost later is its source's to replace. The others go on.
  */
 export function createSentenceEncoders(options: SentenceEncodersOptions): ClosableEncoders {
   const { sources, spaces, space, fitted } = options;
@@ -67,16 +67,8 @@ export function createSentenceEncoders(options: SentenceEncodersOptions): Closab
   }
 
   async function use<T>(id: string, work: (encoder: SentenceEncoder) => Promise<T>): Promise<T> {
-    const { encoder, close } = await start(id);
-    try {
-      return await work(encoder);
-    } catch (error) {
-      if (error instanceof GatewayError && error.code === "members_lost" && !closed) {
-        opened.delete(id);
-        await close();
-      }
-      throw error;
-    }
+    const { encoder } = await start(id);
+    return work(encoder);
   }
 
   function mapOf(id: string, depth: SpaceDepth): SentenceMap {

@@ -1,6 +1,7 @@
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { Health } from "../ports/health.ts";
 import type { Decoder, HiddenStates, LanguageModel, Sequence } from "../ports/language-model.ts";
+import type { SentenceEncoder, SentenceStates } from "../ports/sentence-encoder.ts";
 import type { FusedWords, Fusion } from "./fusion.ts";
 import { createSupervisor, type Instance, type Running, type Supervision } from "./supervisor.ts";
 
@@ -115,9 +116,40 @@ export async function createSupervisedDecoder(options: SupervisedDecoderOptions)
   };
 }
 
+export interface SupervisedEncoderOptions extends Supervision {
+  readonly id: string;
+  readonly start: (signal: AbortSignal) => Promise<SentenceEncoder & Running>;
+}
+
+export interface SupervisedEncoder extends SentenceEncoder {
+  readonly health: Health;
+  close(): Promise<void>;
+}
+
+/** A sentence encoder under supervision, lost as a member is; what is asked of it while it is down is refused at once. */
+export async function createSupervisedEncoder(options: SupervisedEncoderOptions): Promise<SupervisedEncoder> {
+  const supervisor = await createSupervisor(options);
+  return {
+    info: supervisor.current().running.info,
+    async encode(texts, encodeOptions) {
+      const { running, ask } = supervisor.current();
+      return ask((alive) => running.encode(texts, { ...encodeOptions, onProgress: alive }), encodedFault);
+    },
+    get health() {
+      return supervisor.health;
+    },
+    close: () => supervisor.close(),
+  };
+}
+
+const NOT_FINITE = "it gave states that are not finite numbers";
+
 function statesFault({ hidden, taps }: HiddenStates): string | null {
-  const whole = allFinite(hidden) && [...taps.values()].every(allFinite);
-  return whole ? null : "it gave states that are not finite numbers";
+  return allFinite(hidden) && [...taps.values()].every(allFinite) ? null : NOT_FINITE;
+}
+
+function encodedFault({ layers }: SentenceStates): string | null {
+  return [...layers.values()].every(allFinite) ? null : NOT_FINITE;
 }
 
 /** Log-probabilities may be −∞; what is summed up over them may not. */

@@ -1,9 +1,11 @@
-import type { Confidence, Prompt } from "../ports/engine.ts";
+import type { Confidence, Prompt, RawForecast } from "../ports/engine.ts";
 import type { Tokenizer } from "../ports/tokenizer.ts";
+import { calibrationOf } from "./confidence.ts";
 import { decideChoices, nearestKind, type ChoiceKind } from "./choice-calibration.ts";
 import { optionProbabilities } from "./choice-head.ts";
 import { perByte } from "./choice-features.ts";
 import type { Ensemble } from "./ensemble.ts";
+import { headFingerprint } from "./fingerprint.ts";
 import { LEAST_LIKENESS } from "./likeness.ts";
 import type { ChoiceContext, ChoiceQuestion } from "./option-tokens.ts";
 import { BY_LOG_PROBABILITY } from "./row-names.ts";
@@ -15,6 +17,8 @@ export interface WeighedChoices {
   readonly probabilities: readonly number[];
   /** Indices; null where no coverage was asked for, or nothing can be promised. */
   readonly predictionSet: readonly number[] | null;
+  /** What the probabilities were calibrated from; null where they are not. */
+  readonly forecast: RawForecast | null;
   /** That this choice is the right one. */
   confidenceIn(choice: number): Confidence;
 }
@@ -46,21 +50,23 @@ export async function weighChoices(
     const found = nearestKind(kinds, form, memberIds, evidence);
     if (found !== null && found.likeness >= LEAST_LIKENESS) {
       const { kind, decider, likeness } = found;
-      const { probabilities, set } = decideChoices(decider, evidence);
-      const calibration = { name: kind.name, items: kind.items, likeness };
+      const { probabilities, raw, set } = decideChoices(decider, evidence);
+      const calibration = { ...calibrationOf(kind.name, kind.items, decider.recalibratedOn), likeness };
       return {
         probabilities,
         predictionSet: coverage === null ? null : set(coverage),
+        forecast: { by: await headFingerprint(decider.head), probabilities: raw },
         confidenceIn: (choice) => ({ value: probabilities[choice] ?? 0, kind: "choice", calibration }),
       };
     }
     const together = memberIds.length > 1 && memberIds.length === ensemble.space.members.length;
     const scores = together ? await scorer.score(question, { alone: false, together }, signal) : evidence;
-    const reason = reasonFor(kinds, form, question.choices.length, found?.kind.name ?? null);
+    const unknown = unknownFor(kinds, form, question.choices.length, found?.kind.name ?? null);
     return {
       probabilities: uncalibrated(scores),
       predictionSet: null,
-      confidenceIn: () => ({ value: null, reason }),
+      forecast: null,
+      confidenceIn: () => unknown,
     };
   } finally {
     scorer.close();
@@ -76,22 +82,26 @@ function uncalibrated({ alone, together, bytes }: ItemScores): number[] {
   return bytes.map((_, c) => rows.reduce((sum, row) => sum + (row[c] ?? 0), 0) / rows.length);
 }
 
-function reasonFor(
+function unknownFor(
   kinds: readonly ChoiceKind[],
   form: ChoiceKind["form"],
   choices: number,
   nearest: string | null,
-): string {
+): Confidence {
   if (nearest !== null) {
-    return `the question is not like any that a confidence was calibrated on; the least unlike are those of ${nearest}`;
+    const reason = `the question is not like any that a confidence was calibrated on; the least unlike are those of ${nearest}`;
+    return { value: null, gap: "unlike", reason };
   }
   const known = kinds
     .filter((kind) => kind.form === form)
     .map(({ name, counts }) => `${name} with ${counts.join(" or ")} choices`);
   const asked = form === "chat" ? "asked in a chat" : "asked in a plain text";
-  return known.length === 0
-    ? `nothing was calibrated on questions ${asked} for these members`
-    : `of questions ${asked}, a confidence was calibrated on ${known.join(", ")} alone; this one has ${choices}`;
+  if (known.length === 0) {
+    const reason = `nothing was calibrated on questions ${asked} for these members`;
+    return { value: null, gap: "nothing_calibrated", reason };
+  }
+  const reason = `of questions ${asked}, a confidence was calibrated on ${known.join(", ")} alone; this one has ${choices}`;
+  return { value: null, gap: "choices", reason };
 }
 
 /** The context of a prompt. @param tokenizer whose token ids a prompt of ids holds */

@@ -3,9 +3,11 @@ import { GatewayError } from "../ports/gateway-error.ts";
 import { askedAnswer } from "./answer-format.ts";
 import { answerEvents, requireModel, usageOf, wholeAnswer } from "./answer.ts";
 import { concordReport } from "./concord-report.ts";
+import { callerOf } from "./caller.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import { observed } from "./observation.ts";
 import { readJsonObject } from "./request-body.ts";
 import { chatRequest, type ChatRequest } from "./schemas.ts";
 import { disconnection, streamChunks } from "./sse.ts";
@@ -22,14 +24,16 @@ interface Head {
 
 /** `POST /v1/chat/completions`: one answer, whole or as a stream. */
 export const chatCompletions =
-  (source: AnswerSource) =>
+  (sources: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
-    const request = readChatRequest(await readJsonObject(c));
+    const source = observed(sources, c);
+    const body = await readJsonObject(c);
+    const request = readChatRequest(body);
     requireModel(source, request.model);
     const id = c.get("requestId");
     const head: Head = { id, created: Math.floor(source.clock.now() / 1000), model: request.model };
     const abort = disconnection(c);
-    const question = questionOf(request, id, abort.signal);
+    const question = { ...questionOf(request, id, abort.signal), caller: callerOf(c, body) };
     if (request.stream) {
       return streamChunks(c, chunksOf(source, request, question, head), abort, source.reportFailure);
     }

@@ -1,4 +1,4 @@
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { GatewayError } from "../ports/gateway-error.ts";
 import { describe } from "./invalid-field.ts";
@@ -6,22 +6,41 @@ import { describe } from "./invalid-field.ts";
 /** Several times what OpenAI and vLLM know; a body of a million names is not worth checking name by name. */
 const MOST_FIELDS = 256;
 
-/** Refuses a body above `maxBytes`, whether it announces its length or comes in chunks. */
-export const limitBody = (maxBytes: number) =>
-  bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      const message = `The body is too large: expected at most ${maxBytes} bytes. Send a shorter prompt or fewer prompts at once.`;
-      throw new GatewayError("payload_too_large", message);
-    },
-  });
+/**
+ * Refuses a body above `maxBytes`, whether it announces its length or comes in chunks. Where the length is announced the
+ * body is left alone: asking for it makes Node build a request and a stream that nobody reads.
+ */
+export function limitBody(maxBytes: number): MiddlewareHandler {
+  const refuse = (): never => {
+    const message = `The body is too large: expected at most ${maxBytes} bytes. Send a shorter prompt or fewer prompts at once.`;
+    throw new GatewayError("payload_too_large", message);
+  };
+  const counting = bodyLimit({ maxSize: maxBytes, onError: refuse });
+  return async (c, next) => {
+    const length = c.req.header("content-length") ?? "";
+    const announced = /^\d+$/.test(length) && c.req.header("transfer-encoding") === undefined;
+    if (!announced) return counting(c, next);
+    return Number(length) > maxBytes ? refuse() : next();
+  };
+}
 
 /**
- * The body as a JSON object, whatever the content type says. Top-level nulls are left out: to OpenAI they mean "not given".
+ * The body as a JSON object, whatever the content type says. Top-level nulls are left out, unless they are to be kept: to
+ * OpenAI they mean "not given".
  * @throws GatewayError invalid_request | cancelled
  */
-export async function readJsonObject(c: Context): Promise<Record<string, unknown>> {
-  const value = parseJson(decodeUtf8(await readBytes(c)));
+export async function readJsonObject(c: Context, nulls?: "keep nulls"): Promise<Record<string, unknown>> {
+  return objectOf(decodeUtf8(await readBytes(c)), nulls);
+}
+
+/** The same, of a body that may be left out: then without fields. */
+export async function readOptionalJsonObject(c: Context): Promise<Record<string, unknown>> {
+  const body = decodeUtf8(await readBytes(c));
+  return body === "" ? {} : objectOf(body);
+}
+
+function objectOf(body: string, nulls?: "keep nulls"): Record<string, unknown> {
+  const value = parseJson(body);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new GatewayError("invalid_request", `The body: expected a JSON object, got ${describe(value)}.`);
   }
@@ -30,7 +49,7 @@ export async function readJsonObject(c: Context): Promise<Record<string, unknown
     const message = `The body: expected an object of at most ${MOST_FIELDS} fields, got ${fields.length}.`;
     throw new GatewayError("invalid_request", message);
   }
-  return Object.fromEntries(fields.filter(([, field]) => field !== null));
+  return Object.fromEntries(fields.filter(([, field]) => nulls !== undefined || field !== null));
 }
 
 async function readBytes(c: Context): Promise<ArrayBuffer> {

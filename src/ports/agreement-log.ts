@@ -1,4 +1,5 @@
-import type { AnswerReport, Question } from "./engine.ts";
+import type { AnswerTrace } from "./answer-trace.ts";
+import type { AnswerReport, Confidence, ExperimentArm, Question } from "./engine.ts";
 
 /** One finished answer. */
 export interface LogRecord {
@@ -15,8 +16,18 @@ export interface LogRecord {
   /** From the question to the first answer token, milliseconds; null when none was made. */
   readonly firstTokenMs: number | null;
   readonly report: AnswerReport;
+  /** The probability that the answer is right; null where none could be told. */
+  readonly confidence: LoggedConfidence | null;
+  /** The experiment that the answer is of, and the arm that gave it; null outside experiments. */
+  readonly experiment: ExperimentArm | null;
   /** Prompt and answer; null unless the configuration asks for them to be kept. */
   readonly text: { readonly prompt: string; readonly answer: string } | null;
+}
+
+export interface LoggedConfidence {
+  /** In [0, 1]. */
+  readonly value: number;
+  readonly kind: Extract<Confidence, { value: number }>["kind"];
 }
 
 export interface LogQuery {
@@ -31,8 +42,8 @@ export interface LogQuery {
 }
 
 export interface AgreementLog {
-  /** Writes the request, its members and its metrics in one transaction. @throws Error when the id is taken */
-  append(record: LogRecord): Promise<void>;
+  /** Writes the request, its members and its trace in one transaction. @throws Error when the id is taken */
+  append(record: LogRecord, trace?: AnswerTrace | null): Promise<void>;
   list(query: LogQuery): Promise<readonly LogRecord[]>;
   find(requestId: string): Promise<LogRecord | null>;
   close(): Promise<void>;

@@ -1,3 +1,4 @@
+import type { Span } from "./span.ts";
 import type { ChatMessage } from "./tokenizer.ts";
 
 /** What the gateway asks of whatever answers: the ensemble in the product, a scripted one in unit tests. */
@@ -68,6 +69,19 @@ export interface Demands {
   readonly minConfidence: number | null;
 }
 
+/** One arm of an experiment. */
+export interface ExperimentArm {
+  readonly name: string;
+  readonly arm: string;
+}
+
+/** Who asks, as far as an experiment assigns by it. */
+export interface Caller {
+  /** OpenAI's `user`. */
+  readonly user: string | null;
+  header(name: string): string | null;
+}
+
 export interface Question {
   readonly requestId: string;
   readonly model: string;
@@ -85,7 +99,13 @@ export interface Question {
   readonly choices?: readonly AnswerChoice[] | undefined;
   /** Absent: none. */
   readonly demands?: Demands | undefined;
+  /** Whose question it is; absent outside experiments. The log keeps it. */
+  readonly experiment?: ExperimentArm | undefined;
+  /** Absent: nobody that is known. */
+  readonly caller?: Caller | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What answering it is a part of; absent: nobody keeps how the answer comes about. */
+  readonly span?: Span | undefined;
 }
 
 export interface TokenScore {
@@ -111,7 +131,27 @@ export type AnswerEvent =
       readonly confidence: Confidence;
       /** Only of a question with choices. */
       readonly choices?: ChoiceProbabilities;
+      /** What the confidence was calibrated from; absent where there is none. */
+      readonly forecast?: RawForecast;
+      /** Only of a question that an experiment has answered. */
+      readonly experiment?: ExperimentPart;
     };
+
+/** Probabilities as they were before calibration, and by whom. */
+export interface RawForecast {
+  /** Fingerprint of the weights that gave them. */
+  readonly by: string;
+  /** Of each choice, together 1; of a free answer one, that it is right. */
+  readonly probabilities: readonly number[];
+}
+
+/** The part that an answer has in an experiment. */
+export interface ExperimentPart extends ExperimentArm {
+  /** Whether it is a sample: only a running experiment takes any. */
+  readonly recorded: boolean;
+  /** The other arm of a pair, which answers later and under an id of its own. */
+  readonly shadow?: { readonly arm: string; readonly requestId: string };
+}
 
 /** The probability that an answer is right, or why none can be told. */
 export type Confidence =
@@ -123,7 +163,28 @@ export type Confidence =
       /** The questions it was calibrated on. */
       readonly calibration: CalibrationSet;
     }
-  | { readonly value: null; readonly reason: string };
+  | {
+      readonly value: null;
+      readonly reason: string;
+      /** The kind of reason, to count them by; absent where it is none of these. */
+      readonly gap?: ConfidenceGap;
+    };
+
+/** Why no confidence can be told. */
+export type ConfidenceGap =
+  /** No calibration for these members and maps. */
+  | "nothing_calibrated"
+  /** A chat, or token ids, where plain texts were calibrated. */
+  | "form"
+  /** Another number of choices. */
+  | "choices"
+  /** Not like what was calibrated on. */
+  | "unlike"
+  | "member_lost"
+  | "empty_answer"
+  | "long_answer"
+  /** Drawn, biased or penalised, where greedy answers were calibrated. */
+  | "sampling";
 
 /** Questions that a confidence was calibrated on: it holds for others as far as they are like these. */
 export interface CalibrationSet {
@@ -138,6 +199,8 @@ export interface CalibrationSet {
 }
 
 export interface ChoiceProbabilities {
+  /** Index of the choice that is the answer. */
+  readonly chosen: number;
   /** Of each choice, together 1, in the order of the question: calibrated where there is a confidence (c). */
   readonly probabilities: readonly number[];
   /** Indices of the choices that the right one is among with the asked coverage; null: not asked for, or not calibrated. */

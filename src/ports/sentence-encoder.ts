@@ -4,6 +4,8 @@ export interface EncodeOptions {
   /** Layers, from 0 to L, whose states to pool; at least one. */
   readonly layers: readonly number[];
   readonly signal?: AbortSignal | undefined;
+  /** Told when a part of the texts has been read: a sign of life. */
+  readonly onProgress?: (() => void) | undefined;
 }
 
 /** Pooled states of n texts. */

@@ -60,6 +60,15 @@ export function describeAgreementLog(name: string, open: () => Promise<Agreement
       expect(await log.find(record.requestId)).toStrictEqual(record);
     });
 
+    test("a confidence, the experiment and its arm are found as they were written", async () => {
+      const record = createLogRecord({
+        confidence: { value: 2 / 3, kind: "short_answer" },
+        experiment: { name: "fit", arm: "new" },
+      });
+      await append(record);
+      expect(await log.find(record.requestId)).toStrictEqual(record);
+    });
+
     test("forty members keep their order", async () => {
       const record = createLogRecord({ members: 40 });
       await append(record);

@@ -23,6 +23,8 @@ export function createLogRecord(options: LogRecordOptions = {}): LogRecord {
     finishReason: "stop",
     latencyMs: 1000 / 3,
     firstTokenMs: 100 / 7,
+    confidence: null,
+    experiment: null,
     text: null,
     ...fields,
     report: {

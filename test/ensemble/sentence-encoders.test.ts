@@ -84,17 +84,6 @@ describe("createSentenceEncoders", () => {
     expect(a.starts()).toBe(2);
   });
 
-  test("a member that is lost is ended and started again by the next call", async () => {
-    const { a, encoders } = open();
-    await encoders.info("a");
-    a.loseNext();
-    await expect(encoders.encode("a", ["x"], { layers: [0] })).rejects.toMatchObject({
-      code: "members_lost",
-    });
-    expect(await states(encoders.shared("a", ["x"]))).toEqual([2]);
-    expect([a.starts(), a.ends()]).toEqual([2, 1]);
-  });
-
   test("a fault of a text ends nothing", async () => {
     const { a, encoders } = open();
     await expect(encoders.encode("a", [""], { layers: [0] })).rejects.toThrow(RangeError);

@@ -1,12 +1,23 @@
 import { describe, expect, it, test } from "vitest";
-import { createSupervisedDecoder, createSupervisedMember } from "../../src/ensemble/supervised-member.ts";
+import {
+  createSupervisedDecoder,
+  createSupervisedEncoder,
+  createSupervisedMember,
+} from "../../src/ensemble/supervised-member.ts";
 import { createRandom } from "../../src/linalg/random.ts";
 import type { Health } from "../../src/ports/health.ts";
 import type { Running } from "../../src/ensemble/supervisor.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import { describeLanguageModel } from "../contracts/language-model.ts";
-import { createFaultyDecoder, createFaultyMember, FAULTS, type Faulty } from "../faulty-member.ts";
+import {
+  createFaultyDecoder,
+  createFaultyEncoder,
+  createFaultyMember,
+  FAULTS,
+  type Faulty,
+} from "../faulty-member.ts";
 import { createManualTimers, turn, type ManualTimers } from "../manual-timers.ts";
+import { createScriptedSource } from "../scripted-encoder.ts";
 import { createScriptedMember } from "../scripted-member.ts";
 
 const TIMEOUT_MS = 3000;
@@ -303,5 +314,25 @@ describe("a supervised decoder", () => {
     const asked = outcome(timers, decoder.decode(states));
     await pass(timers, 10_000);
     expect(await asked).toEqual({ code: "members_lost", atMs: TIMEOUT_MS });
+  });
+});
+
+describe("a supervised sentence encoder", () => {
+  it.each(FAULTS)("that has a %s is lost within the time-out, and back after the pause", async (fault) => {
+    const timers = createManualTimers();
+    const { encoder: scripted } = await createScriptedSource("toy").open();
+    const faulty = createFaultyEncoder(scripted);
+    const options = { id: "toy", start: faulty.start, timers, random: LONGEST, timeoutMs: TIMEOUT_MS };
+    const encoder = await createSupervisedEncoder(options);
+    const read = () => encoder.encode(["one", "three"], { layers: [1, 2] });
+    const sound = await read();
+    faulty.break(fault);
+    const asked = outcome(timers, read());
+    await pass(timers, fault === "hang" ? TIMEOUT_MS : 0);
+    expect(await asked).toEqual({ code: "members_lost", atMs: fault === "hang" ? TIMEOUT_MS : 0 });
+    await expect(read()).rejects.toMatchObject({ code: "members_lost" });
+    await pass(timers, 1000);
+    expect(encoder.health.state).toBe("up");
+    expect(await read()).toEqual(sound);
   });
 });

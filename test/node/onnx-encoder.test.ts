@@ -3,14 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ENCODER_IDS, findModel } from "../../adapters/node/models/manifest.ts";
 import { weightPath } from "../../adapters/node/models/verify.ts";
 import { openEncoder } from "../../adapters/node/open-encoder.ts";
-import type { OnnxEncoder } from "../../adapters/node/onnx-encoder.ts";
 import { concordPaths } from "../../adapters/node/paths.ts";
+import type { SentenceEncoder } from "../../src/ports/sentence-encoder.ts";
 import { createProgressBar } from "../../adapters/node/progress-bar.ts";
 import { createEncoderTokenizer } from "../../adapters/transformers/encoder-tokenizer.ts";
 import { describeSentenceEncoder } from "../contracts/sentence-encoder.ts";
 import golden from "../golden/sentence-encoders.json" with { type: "json" };
 
-const open = (id: string): Promise<OnnxEncoder> => openEncoder(id, { progress: createProgressBar() });
+const open = (id: string) => openEncoder(id, { progress: createProgressBar() });
 
 for (const id of ENCODER_IDS) {
   describeSentenceEncoder(id, {
@@ -23,7 +23,7 @@ for (const id of ENCODER_IDS) {
 }
 
 describe.each(Object.entries(golden.encoders))("%s as the reference runtime has it", (id, expected) => {
-  let encoder: OnnxEncoder;
+  let encoder: SentenceEncoder & { close(): Promise<void> };
   beforeAll(async () => {
     encoder = await open(id);
   });

@@ -9,7 +9,12 @@ import {
   negativeLogLikelihood,
 } from "../../src/stats/proper-scores.ts";
 import { areaUnderRiskCoverage, auroc, riskCoverage } from "../../src/stats/ranking.ts";
-import { EQUAL_MASS, expectedCalibrationError, reliabilityBins } from "../../src/stats/reliability.ts";
+import {
+  calibrationErrorByChance,
+  EQUAL_MASS,
+  expectedCalibrationError,
+  reliabilityBins,
+} from "../../src/stats/reliability.ts";
 import golden from "../golden/calibration.json" with { type: "json" };
 
 const verdicts: Verdict[] = golden.verdicts.confidence.map((confidence, i) => ({
@@ -31,6 +36,12 @@ describe("metrics of confidences", () => {
     expect(expectedCalibrationError(forecasts.map(topVerdict))).toBeCloseTo(golden.forecasts.ece, 6);
     expect(brierScore(forecasts)).toBeCloseTo(golden.forecasts.brier, 12);
     expect(negativeLogLikelihood(forecasts)).toBeCloseTo(golden.forecasts.logLoss, 12);
+  });
+
+  it("tell what chance makes of exact confidences: in one bin the mean deviation of a binomial, √(2 p (1 − p) / π n)", () => {
+    const sure = Array.from({ length: 100 }, (): Verdict => ({ confidence: 0.5, correct: true }));
+    const expected = Math.sqrt(0.5 / (Math.PI * 100));
+    expect(Math.abs(calibrationErrorByChance(sure, createRandom(1)) - expected)).toBeLessThan(0.003);
   });
 
   it("give the risk at every coverage, and its area as the mean over the orders of equal confidences", () => {

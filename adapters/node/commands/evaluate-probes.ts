@@ -6,6 +6,7 @@ import pc from "picocolors";
 import {
   evaluateProbes,
   type ProbeAccuracy,
+  type ProbeConfidence,
   type ProbeReport,
 } from "../../../src/ensemble/evaluate-probes.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
@@ -138,11 +139,14 @@ interface Row {
   readonly name: string;
   readonly accuracy: number;
   readonly interval: ProbeAccuracy["interval"] | null;
+  readonly confidence: ProbeConfidence | null;
   /** On the member's own states. */
   readonly own: number | null;
   /** Mean over the probes that were learned through others. */
   readonly received: number | null;
 }
+
+const NOTHING = { interval: null, confidence: null, own: null, received: null };
 
 function rowsOf({ majority, members, fused, transfer, shuffled }: ProbeReport): Row[] {
   const received = (id: string): number => {
@@ -150,16 +154,17 @@ function rowsOf({ majority, members, fused, transfer, shuffled }: ProbeReport): 
     return found.reduce((sum, { accuracy }) => sum + accuracy, 0) / found.length;
   };
   return [
-    { name: "most frequent class", accuracy: majority, interval: null, own: null, received: null },
-    ...members.map(({ id, accuracy, interval, own }) => ({
+    { ...NOTHING, name: "most frequent class", accuracy: majority },
+    ...members.map(({ id, accuracy, interval, confidence, own }) => ({
       name: id,
       accuracy,
       interval,
+      confidence,
       own: own.accuracy,
       received: received(id),
     })),
-    { name: "concord", accuracy: fused.accuracy, interval: fused.interval, own: null, received: null },
-    { name: "control: shuffled pairs", accuracy: shuffled, interval: null, own: null, received: null },
+    { ...NOTHING, ...fused, name: "concord" },
+    { ...NOTHING, name: "control: shuffled pairs", accuracy: shuffled },
   ];
 }
 
@@ -170,6 +175,19 @@ const columns: readonly Column<Row>[] = [
     title: "95 %",
     cell: ({ interval }) =>
       interval === null ? "" : `${percent(interval.low)} to ${percent(interval.high)}`,
+    align: "right",
+    expendable: 1,
+  },
+  {
+    title: "ECE (by chance)",
+    cell: ({ confidence }) =>
+      confidence === null ? "" : `${confidence.ece.toFixed(3)} (${confidence.eceByChance.toFixed(3)})`,
+    align: "right",
+    expendable: 1,
+  },
+  {
+    title: "AUROC",
+    cell: ({ confidence }) => confidence?.auroc.toFixed(3) ?? "",
     align: "right",
     expendable: 1,
   },
@@ -199,7 +217,8 @@ function markdown(sets: readonly EvaluatedSet[]): string[] {
     "Written by `concord evaluate probes --report`. A probe is a linear head on the shared sentence space. Every member's probe is learned and",
     "served through that member alone; “learned through others” is the mean over the probes that the other members learned, served through",
     "this one; `concord` is the probe on the mean of all members' states. The control is the same transfer in a space that was fitted on",
-    "pairs of texts that do not belong together.",
+    "pairs of texts that do not belong together. ECE is the expected calibration error of the confidences, beside what it would be by chance",
+    "alone were each one exactly right; AUROC is that of confidence against rightness.",
     "",
     ...sets.map(setMarkdown),
   ];

@@ -1,34 +1,45 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import pc from "picocolors";
-import { createGateway } from "../../../src/gateway/app.ts";
+import { createGateway, type GatewayExperiments } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
 import { createProbes } from "../../../src/ensemble/probes.ts";
 import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
-import type { Health } from "../../../src/ports/health.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import type { Watch } from "../../../src/watch/watch.ts";
+import { readExperimentsFile } from "../experiments-file.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
+import { openExperiments, type OpenExperiments } from "../open-experiments.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
+import { openWatch, openWebhook } from "../open-watch.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
+import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
+import { openTelemetry } from "../telemetry/open-telemetry.ts";
+import { CONCORD_VERSION } from "../version.ts";
+import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
-interface ServeOptions {
+/** How long shadows may go on after the last answer. */
+const SHADOWS_GRACE_MS = 10_000;
+
+interface ServeOptions extends WatchOptions {
   readonly host: string;
   readonly port: number;
   readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
+  readonly logLevel: LogLevel;
+  readonly otlpEndpoint?: string;
+  readonly experiments?: string;
 }
 
 export function registerServeCommand(program: Command): void {
-  program
-    .command("serve")
+  addWatchOptions(program.command("serve"))
     .description("start the gateway; the first start fetches the models")
     .addOption(new Option("--host <address>", "where to listen").env("HOST").default("127.0.0.1"))
     .addOption(
@@ -47,36 +58,88 @@ export function registerServeCommand(program: Command): void {
         .default(1)
         .argParser(quorum),
     )
+    .addOption(
+      new Option("--log-level <level>", "requests are told at info, health checks at debug")
+        .env("CONCORD_LOG_LEVEL")
+        .default("info")
+        .choices(LOG_LEVELS),
+    )
+    .addOption(
+      new Option(
+        "--otlp-endpoint <url>",
+        "a collector that traces are sent to, such as http://127.0.0.1:4318",
+      ).env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    .addOption(
+      new Option(
+        "--experiments <file>",
+        "JSON: experiments, and ensembles of other maps that they compare",
+      ).env("CONCORD_EXPERIMENTS"),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
+  const file = options.experiments === undefined ? null : await readExperimentsFile(options.experiments);
   let engine: OpenEngine | null = null;
   const late = createLateEngine();
+  const told = await openTelemetry({
+    level: options.logLevel,
+    otlpEndpoint: options.otlpEndpoint,
+    version: CONCORD_VERSION,
+    knownModels: () => [...late.engine.models(), ...late.embedder.models()].map(({ id }) => id),
+  });
+  const { log, telemetry } = told;
+  const warn = (line: string): void => log.warn(line);
+  const watching = watchChoices(options);
+  const webhook = await openWebhook(watching, warn);
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
     probes: late.probes,
+    experiments: late.experiments,
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
     apiKey: process.env["CONCORD_API_KEY"] || undefined,
+    telemetry,
+    metrics: told.metrics,
+    onInternalError: (error, requestId) =>
+      log.error({ err: error, request_id: requestId }, `request ${requestId} failed`),
   });
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
+  let watch: Watch | null = null;
+  let sent = true;
+  let opened: OpenExperiments | null = null;
   try {
-    say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
-    const opening = { progress: createProgressBar(), signal };
-    engine = await openEngine({
-      ...opening,
-      keepText: options.keepText === true,
+    log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
+    const lines = process.stderr.isTTY ? process.stderr : logLines(log);
+    const supervised = {
+      progress: createProgressBar(lines),
+      signal,
       memberTimeoutMs: options.memberTimeoutMs,
+      onHealth: telemetry.healthChanged,
+      onQuestions: telemetry.questionsOpen,
+    };
+    engine = await openEngine({
+      ...supervised,
+      telemetry,
+      keepText: options.keepText === true,
       quorum: options.quorum,
-      onHealth: (health) => sayHealth(health, engine !== null),
+      variants: file?.models,
     });
-    encoders = await openSentenceEncoders({ ...opening, running: engine.members });
+    encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
+    watch = await openWatch({
+      ...watching,
+      members: engine.members,
+      writer: engine.observationWriter,
+      telemetry,
+      webhook,
+      warn,
+    });
     const natives = nativeVectors(encoders.spaces, engine.members);
     const created = Math.floor(systemClock.now() / 1000);
     const probes = createProbes({
@@ -85,18 +148,32 @@ async function serve(options: ServeOptions): Promise<void> {
       clock: systemClock,
       fitHead: fitHeadInWorker,
     });
-    late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
-    const names = engine.models().map((model) => model.id);
-    say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
+    const watched = watch.watched(engine);
+    opened = await openExperiments({ ...engine, answer: watched.answer }, file);
+    late.arrive(
+      quietServices(watch, {
+        engine: opened.engine,
+        embedder: createEmbedder({ encoders, natives, created }),
+        probes,
+        experiments: opened,
+      }),
+    );
+    const names = opened.engine.models().map((model) => model.id);
+    log.info({ models: names }, `ready: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
-    say("stopping: running answers may finish");
+    log.info("stopping: running answers may finish");
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await opened?.engine.drain(AbortSignal.timeout(SHADOWS_GRACE_MS));
+    await watch?.close();
     await encoders?.close();
     await engine?.close();
+    sent = await told.close();
   }
+  // A collector that hangs would hold the process open until it is given up.
+  if (!sent) process.exit();
 }
 
 /** What answers requests. */
@@ -104,6 +181,20 @@ interface Services {
   readonly engine: Engine;
   readonly embedder: Embedder;
   readonly probes: Probes;
+  readonly experiments: GatewayExperiments;
+}
+
+/** Nothing is read in the background while one of them is asked. */
+function quietServices(watch: Watch, { embedder, probes, ...others }: Services): Services {
+  return {
+    ...others,
+    embedder: { ...embedder, embed: (request) => watch.during(() => embedder.embed(request)) },
+    probes: {
+      ...probes,
+      fit: (request) => watch.during(() => probes.fit(request)),
+      classify: (request) => watch.during(() => probes.classify(request)),
+    },
+  };
 }
 
 /** Stands in for the services until they have come: until then nothing is answered, and it is said why. */
@@ -139,10 +230,19 @@ function createLateEngine() {
     add: async (probe) => arrivedProbes().add(probe),
     remove: async (name) => arrivedProbes().remove(name),
   };
+  const arrivedExperiments = (): GatewayExperiments => {
+    if (arrived === null) throw notReady();
+    return arrived.experiments;
+  };
+  const experiments: GatewayExperiments = {
+    experiments: lateService(() => arrivedExperiments().experiments),
+    feedback: lateService(() => arrivedExperiments().feedback),
+  };
   return {
     engine,
     embedder,
     probes,
+    experiments,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
     arrive(services: Services): void {
       arrived = services;
@@ -150,15 +250,9 @@ function createLateEngine() {
   };
 }
 
-/** @param served whether a first start is over: that all are up is told then */
-function sayHealth({ id, state, reason, restartsAt }: Health, served: boolean): void {
-  if (state === "up" && served) say(`${pc.green("back")}: ${id}`);
-  if (restartsAt === null) return;
-  say(`${pc.red("lost")}: ${id} (${reason}); it is started again at ${new Date(restartsAt).toISOString()}`);
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+/** Has whatever the service has once it has arrived. */
+function lateService<Service extends object>(arrived: () => Service): Service {
+  return new Proxy({} as Service, { get: (_, property) => Reflect.get(arrived(), property) });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,24 @@
+import type { SQL } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
+import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
+import type { LogRecord } from "../../src/ports/agreement-log.ts";
+
+/** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
+export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
+
+/** Inserts that belong together. */
+export type Inserts = readonly [Insert, ...Insert[]];
+export type Insert = BatchItem<"sqlite"> & { run(): unknown };
+
+/** What the log needs of a SQLite connection, beside the queries that are the same everywhere. */
+export interface LogConnection {
+  readonly db: LogDatabase;
+  /** Runs all of them in one transaction, in order. @param record the answer whose rows they are; absent for others */
+  commit(inserts: Inserts, record?: LogRecord): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Rows as the statement names their columns. */
+export async function select<Row>(db: LogDatabase, statement: SQL): Promise<Row[]> {
+  return db.all<Row>(statement);
+}
