@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import { cholesky, choleskySolve } from "../../src/linalg/cholesky.ts";
+import { matrixFrom, createMatrix } from "../../src/linalg/matrix.ts";
+import { rowGram, multiply as product, multiplyTN } from "../../src/linalg/product.ts";
 import type { MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { FusionMember, FusionRecipe } from "../../src/weights/fusion-graph.ts";
@@ -35,20 +38,34 @@ export async function fusionRecipe(
     const count = ranges.reduce((sum, [first = 0, end = 0]) => sum + end - first, 0);
     const matrix = new Float32Array(count * width);
     const bias = new Float32Array(count);
+    const mean = meanState(member, dimension);
+    const centre = Float32Array.from(multiplyTN(matrixFrom(width, dimension, projection), matrixFrom(width, 1, mean)).data, (x, i) => x + offset[i]!);
     let at = 0;
     for (const [first = 0, end = 0] of ranges) {
       for (let row = first; row < end; row += BLOCK_ROWS) {
         const last = Math.min(end, row + BLOCK_ROWS);
         const part = decoder.slice(row * dimension, last * dimension);
         matrix.set(await multiply(part, projection, dimension), at * width);
-        bias.set(await multiply(part, offset, dimension), at);
+        bias.set(await multiply(part, centre, dimension), at);
         for (let r = row; r < last; r++, at++) bias[at] = (bias[at] ?? 0) + (member.rowBias[r] ?? 0);
       }
     }
     const tokens = m === 0 ? null : { begins: own.begins, hosts: own.hosts };
-    members.push({ width, projection, offset, weight, matrix, bias, tokens });
+    members.push({ width, projection, offset, weight, mean, matrix, bias, tokens });
   }
   return { vocabularySize, dimension, special, members };
+}
+
+/** About μ of z = Pᵀ(h − μ). */
+function meanState({ width, projection, offset }: SharedMember, dimension: number): Float32Array {
+  const p = matrixFrom(width, dimension, projection);
+  const gram = rowGram(p);
+  let trace = 0;
+  for (let i = 0; i < width; i++) trace += gram.data[i * width + i]!;
+  for (let i = 0; i < width; i++) gram.data[i * width + i]! += 1e-9 * trace;
+  const right = product(p, matrixFrom(dimension, 1, offset));
+  void createMatrix;
+  return Float32Array.from(choleskySolve(cholesky(gram), right).data, (x) => -x);
 }
 
 /** The anchor's tokens, then the member's own. */

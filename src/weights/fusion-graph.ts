@@ -51,6 +51,8 @@ export interface FusionMember {
   readonly projection: Float32Array;
   /** (k). */
   readonly offset: Float32Array;
+  /** About the mean of its states (d). */
+  readonly mean: Float32Array;
   /** w. */
   readonly weight: number;
   /** D_m (R_m, d), row-major, and what is added to its logits (R_m). */
@@ -95,7 +97,8 @@ export async function buildFusion(
     const states = graph.input(FUSION_PORTS.states(m), "float32", ["p", member.width]);
     const bias = await constant(graph, data, `bias.${m}`, [member.bias.length], member.bias);
     const matrix = await storeQuantized(data, member.bias.length, member.width, [member.matrix]);
-    rows.push(math.add(linear(graph, `decoder.${m}`, matrix, states), bias));
+    const mean = graph.constant(`mean.${m}`, "float32", [member.width], member.mean);
+    rows.push(math.add(linear(graph, `decoder.${m}`, matrix, math.subtract(states, mean)), bias));
     const projection = await constant(graph, data, `P.${m}`, [member.width, dimension], member.projection);
     const offset = await constant(graph, data, `offset.${m}`, [dimension], member.offset);
     graph.node("Add", [graph.node("MatMul", [states, projection]), offset], {
