@@ -53,7 +53,7 @@ const WIDTH = 1000;
 const EDGE = 4;
 
 /**
- * Lines over time or anything else that grows, as SVG that is as wide as its place: text keeps its size, lines their width.
+ * Lines over time or anything else that grows, as SVG in HTML that is as wide as its place: text keeps its size, lines their width.
  * Colours and dashes are of `CHART_STYLE`, by the place of the series.
  */
 export function lineChart(chart: LineChart): string {
@@ -72,6 +72,7 @@ export function lineChart(chart: LineChart): string {
   const y = (value: number): number => tenth(TOP + (plot * (axis.high - value)) / (axis.high - axis.low));
   const percent = (at: number): number => tenth(share(chart, at) * 100);
   return [
+    '<div class="plot">',
     `<svg class="chart" role="img" aria-label="${escapeXml(chart.label)}" width="100%" height="${height}">`,
     ...ticksOf(axis).map(
       (value) => `<line class="grid" x1="0" x2="100%" y1="${y(value)}" y2="${y(value)}"/>`,
@@ -91,8 +92,9 @@ export function lineChart(chart: LineChart): string {
       ({ x, title }) =>
         `<g class="mark"><title>${escapeXml(title)}</title><line x1="${percent(x)}%" x2="${percent(x)}%" y1="${TOP}" y2="${TOP + plot}"/><circle cx="${percent(x)}%" cy="${TOP}" r="4"/></g>`,
     ),
-    slots(chart, plot, percent),
     "</svg>",
+    slots(chart, plot, percent),
+    "</div>",
   ].join("");
 }
 
@@ -184,11 +186,17 @@ function bars(chart: LineChart, y: (value: number) => number): string[] {
   });
 }
 
-/** Hidden from screen readers and the keyboard: what they lead to is also in the table under the chart. */
-function slots({ slots: all = [] }: LineChart, plot: number, percent: (at: number) => number): string {
+/** Over the picture, which must have nothing to press in it; hidden from screen readers and the keyboard: what they lead to is also in the table. */
+function slots(
+  { slots: all = [], height }: LineChart,
+  plot: number,
+  percent: (at: number) => number,
+): string {
   const drawn = all.map(({ from, to, title, href }) => {
     const area = `<rect class="slot" x="${percent(from)}%" y="${TOP}" width="${tenth(percent(to) - percent(from))}%" height="${plot}"><title>${escapeXml(title)}</title></rect>`;
     return href === undefined ? area : `<a href="${escapeXml(href)}" tabindex="-1">${area}</a>`;
   });
-  return drawn.length === 0 ? "" : `<g aria-hidden="true">${drawn.join("")}</g>`;
+  return drawn.length === 0
+    ? ""
+    : `<svg class="slots" aria-hidden="true" width="100%" height="${height}">${drawn.join("")}</svg>`;
 }

@@ -91,7 +91,9 @@ export function aDay(): ScriptedLog {
       completionTokens: 12 + Math.floor(80 * random.next()),
       confidence: i % 3 === 0 ? { value: 0.55 + 0.44 * random.next(), kind: "choice" } : null,
       text:
-        i % 2 === 0 ? { prompt: PROMPTS[i % PROMPTS.length] ?? "", answer: " Paris, on the Seine." } : null,
+        i % 2 === 0
+          ? { prompt: PROMPTS[(i / 2) % PROMPTS.length] ?? "", answer: " Paris, on the Seine." }
+          : null,
       agreement: {
         jsDivergence: divergence,
         top1Agreement: 0.92 - 1.6 * divergence,
