@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import pc from "picocolors";
-import { z } from "zod";
 import { registerAskCommand } from "./commands/ask.ts";
 import { registerCalibrateCommand } from "./commands/calibrate.ts";
 import { registerReportCommand } from "./commands/report.ts";
@@ -12,14 +10,11 @@ import { registerLogCommands } from "./commands/log.ts";
 import { registerModelsCommands } from "./commands/models.ts";
 import { registerServeCommand } from "./commands/serve.ts";
 import { interruptedWith } from "./interruption.ts";
-
-const { version, description } = z
-  .object({ version: z.string(), description: z.string() })
-  .parse(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")));
+import { CONCORD_DESCRIPTION, CONCORD_VERSION } from "./version.ts";
 
 const program = new Command("concord")
-  .description(description)
-  .version(version)
+  .description(CONCORD_DESCRIPTION)
+  .version(CONCORD_VERSION)
   // A subcommand's options are its own, whatever the commands above it call theirs.
   .enablePositionalOptions()
   .showHelpAfterError("(concord --help shows what there is)")

@@ -4,6 +4,7 @@ import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { scoreDocument, type DocumentScore } from "../../src/ensemble/evaluate-text.ts";
 import { fitRoutes, textsOfEachDomain } from "../../src/ensemble/fit-routes.ts";
 import { fitSpace } from "../../src/ensemble/fit-space.ts";
+import { tappedLayers } from "../../src/ensemble/passage-states.ts";
 import type { QualityCurves } from "../../src/ensemble/quality-curves.ts";
 import { routeOf, type Route } from "../../src/ensemble/route.ts";
 import { sumByDomain, type TextScore } from "../../src/ensemble/text-scores.ts";
@@ -198,11 +199,4 @@ async function scoreHeldOut(
   }
   progress.finish();
   return sumByDomain(scores).flatMap((domain) => domain.scores);
-}
-
-/** Every third layer and the ends. */
-function tappedLayers({ layers }: ModelInfo): number[] {
-  return Array.from({ length: layers + 1 }, (_, layer) => layer).filter(
-    (layer) => layer % 3 === 0 || layer === layers,
-  );
 }

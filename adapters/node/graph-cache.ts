@@ -13,7 +13,8 @@ import { buildModelGraphs } from "../../src/weights/model-graphs.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import { openFileBytes } from "./file-bytes.ts";
 
-/** Raise it whenever the builder writes other graphs from the same weights: cached ones are then built anew. */
+/** Raise these whenever the builder writes other graphs from the same weights: cached ones are then built anew. */
+export const MEMBER_VERSION = 2;
 export const BUILDER_VERSION = 1;
 
 /** A head graph on disk: states (n, width) → logits (n, V). */
@@ -105,7 +106,7 @@ const headSchema = z.object({ width: z.int().positive(), vocabularySize: z.int()
 /** The graphs of a member, built from its weight file unless they are there. */
 export async function memberGraphs(options: MemberGraphOptions): Promise<MemberFiles> {
   const { weightsHash, label, progress = silentProgress } = options;
-  const folder = join(options.directory, `${weightsHash}-v${BUILDER_VERSION}`);
+  const folder = join(options.directory, `${weightsHash}-v${MEMBER_VERSION}`);
   await buildOnce(folder, async (target) => {
     const source = await openFileBytes(options.weightPath);
     try {

@@ -1,71 +1,102 @@
-import { Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
-
-/** Keys and values of one sequence's tokens. */
-export interface KvCache {
-  /** The cache as graph inputs. */
-  feeds(): Readonly<Record<string, Tensor>>;
-  /** Puts the new keys and values of `count` tokens, as the graph gave them, at position `start`. */
-  store(start: number, count: number, results: Readonly<Record<string, Tensor>>): void;
-}
+import { nativeTensor, type NativeTensor, type Tensors } from "./native-session.ts";
 
 /**
- * Capacities are multiples of this many tokens. The attention clears and copies a cache of the capacity it is
- * given, so spare room costs time at every step; growing costs one copy in so many tokens.
+ * Keys and values of the sequences that one member reads: for each layer one array (slots, kvHeads, capacity, head), a
+ * sequence in a slot of it. The graph writes new tokens in place, and slots that are neighbours are read as a batch.
  */
-const GROWTH_TOKENS = 128;
+export interface KvCache {
+  /** Slots there are. */
+  readonly slots: number;
+  /** Tokens that a slot holds. */
+  readonly capacity: number;
+  /** Makes room for so many slots of so many tokens; keeps the first `lengths[s]` tokens of each slot. */
+  reserve(slots: number, tokens: number, lengths: readonly number[]): void;
+  /** `count` slots from `first` on as the graph's past, which is also its present. */
+  past(first: number, count: number): Tensors;
+  present(first: number, count: number): Tensors;
+  /** Gives all memory back. */
+  clear(): void;
+}
 
-interface Entry {
-  readonly past: string;
-  readonly fresh: string;
-  /** (kvHeads, capacity, head). */
-  values: Float32Array<ArrayBuffer>;
+/** The least capacity. It doubles when it must grow: memory that no token has been written to takes no place. */
+const LEAST_TOKENS = 512;
+
+interface Views {
+  readonly past: Map<string, NativeTensor>;
+  readonly present: Map<string, NativeTensor>;
 }
 
 /** An empty cache. What lies beyond the tokens that the caller counts as read is never looked at. */
 export function createKvCache(shape: ModelShape): KvCache {
   const { kvHeads, headSize } = shape;
-  const entries: Entry[] = [];
-  for (let layer = 0; layer < shape.layers; layer++) {
-    entries.push(
-      { past: GRAPH_PORTS.pastKey(layer), fresh: GRAPH_PORTS.newKey(layer), values: new Float32Array(0) },
-      { past: GRAPH_PORTS.pastValue(layer), fresh: GRAPH_PORTS.newValue(layer), values: new Float32Array(0) },
-    );
-  }
-  let capacity = 0;
-  let feeds = tensors();
+  const ports = Array.from({ length: shape.layers }, (_, layer) => [
+    { past: GRAPH_PORTS.pastKey(layer), present: GRAPH_PORTS.presentKey(layer) },
+    { past: GRAPH_PORTS.pastValue(layer), present: GRAPH_PORTS.presentValue(layer) },
+  ]).flat();
+  let arrays = ports.map(() => new Float32Array(0));
+  let [slots, capacity] = [0, 0];
+  const views = new Map<string, Views>();
 
-  function tensors(): Record<string, Tensor> {
-    const dims = [1, kvHeads, capacity, headSize];
-    return Object.fromEntries(entries.map(({ past, values }) => [past, new Tensor("float32", values, dims)]));
+  function forgetViews(): void {
+    for (const { past } of views.values()) for (const tensor of past.values()) tensor.release();
+    views.clear();
   }
 
-  function grow(tokens: number): void {
-    const before = capacity * headSize;
-    capacity = Math.ceil(tokens / GROWTH_TOKENS) * GROWTH_TOKENS;
-    for (const entry of entries) {
-      const larger = new Float32Array(kvHeads * capacity * headSize);
-      for (let head = 0; head < kvHeads; head++) {
-        larger.set(entry.values.subarray(head * before, (head + 1) * before), head * capacity * headSize);
-      }
-      entry.values = larger;
+  function view(first: number, count: number): Views {
+    const key = `${first}+${count}`;
+    const known = views.get(key);
+    if (known !== undefined) return known;
+    const size = kvHeads * capacity * headSize;
+    const dims = [count, kvHeads, capacity, headSize];
+    const made: Views = { past: new Map(), present: new Map() };
+    for (const [i, { past, present }] of ports.entries()) {
+      const tensor = nativeTensor(arrays[i]!.subarray(first * size, (first + count) * size), dims);
+      made.past.set(past, tensor);
+      made.present.set(present, tensor);
     }
-    feeds = tensors();
+    views.set(key, made);
+    return made;
   }
 
   return {
-    feeds: () => feeds,
-    store(start, count, results) {
-      if (start + count > capacity) grow(start + count);
-      const size = count * headSize;
-      for (const { fresh, values } of entries) {
-        const added = results[fresh]?.data as Float32Array;
-        for (let head = 0; head < kvHeads; head++) {
-          const from = added.subarray(head * size, (head + 1) * size);
-          values.set(from, (head * capacity + start) * headSize);
+    get slots() {
+      return slots;
+    },
+    get capacity() {
+      return capacity;
+    },
+    reserve(wantedSlots, tokens, lengths) {
+      const newSlots = grown(slots, wantedSlots, 1);
+      const newCapacity = grown(capacity, tokens, LEAST_TOKENS);
+      if (newSlots === slots && newCapacity === capacity) return;
+      forgetViews();
+      arrays = arrays.map((array) => {
+        const larger = new Float32Array(newSlots * kvHeads * newCapacity * headSize);
+        for (const [slot, length] of lengths.slice(0, slots).entries()) {
+          for (let head = slot * kvHeads; head < (slot + 1) * kvHeads; head++) {
+            const from = head * capacity * headSize;
+            larger.set(array.subarray(from, from + length * headSize), head * newCapacity * headSize);
+          }
         }
-      }
+        return larger;
+      });
+      [slots, capacity] = [newSlots, newCapacity];
+    },
+    past: (first, count) => view(first, count).past,
+    present: (first, count) => view(first, count).present,
+    clear() {
+      forgetViews();
+      arrays = ports.map(() => new Float32Array(0));
+      [slots, capacity] = [0, 0];
     },
   };
+}
+
+/** Doubled until it is enough. */
+function grown(size: number, wanted: number, least: number): number {
+  let enough = Math.max(size, least);
+  while (enough < wanted) enough *= 2;
+  return enough;
 }

@@ -1,24 +1,25 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
-import type { ModelShape } from "../../src/weights/model-shape.ts";
+import { createBatchReader } from "./batch-reader.ts";
 import { computeWithin } from "./compute-gate.ts";
-import { createKvCache, type KvCache } from "./kv-cache.ts";
 import { encodeTexts } from "./encode-texts.ts";
+import { openNativeSession } from "./native-session.ts";
 import type {
-  AppendRequest,
-  AppendResult,
+  Ask,
   DecodeRequest,
   DecodeResult,
   FromWorker,
-  Request,
+  EncodeRequest,
+  EncodeResult,
   Result,
   ToWorker,
   WorkerSetup,
 } from "./worker-messages.ts";
 
 /*
- * One model on a thread of its own: onnxruntime computes on the thread that asks. Requests are answered in order.
+ * One model on a thread of its own: onnxruntime computes on the thread that asks. Tokens of several sequences are read
+ * together where they can be; other requests are answered in order, one between two runs of the member's graph.
  */
 
 const setup = workerData as WorkerSetup;
@@ -37,45 +38,6 @@ function openSession(path: string): Promise<InferenceSession> {
   });
 }
 
-interface Member {
-  append(request: AppendRequest): Promise<AppendResult>;
-  forget(sequence: number): void;
-  release(): Promise<void>;
-}
-
-async function openMember(body: string, shape: ModelShape): Promise<Member> {
-  const session = await openSession(body);
-  const caches = new Map<number, KvCache>();
-  const cacheOutputs = session.outputNames.filter((name) => name.startsWith("new."));
-  return {
-    async append({ sequence, start, tokens, rows, taps }) {
-      const cache = caches.get(sequence) ?? createKvCache(shape);
-      caches.set(sequence, cache);
-      const states =
-        rows === 0 ? [] : [GRAPH_PORTS.hidden, ...taps.map((layer) => GRAPH_PORTS.residual(layer))];
-      const feeds = {
-        ...cache.feeds(),
-        [GRAPH_PORTS.tokens]: new Tensor("int64", BigInt64Array.from(tokens, BigInt), [1, tokens.length]),
-        [GRAPH_PORTS.pastLength]: new Tensor("int64", BigInt64Array.of(BigInt(start)), [1]),
-      };
-      const results = await session.run(feeds, [...cacheOutputs, ...states]);
-      cache.store(start, tokens.length, results);
-      const [hidden = new Float32Array(0), ...residuals] = states.map((name) =>
-        lastRows(results[name], rows * shape.width),
-      );
-      return { hidden, taps: residuals };
-    },
-    forget: (sequence) => void caches.delete(sequence),
-    release: () => session.release(),
-  };
-}
-
-/** The last `count` numbers of a result, as an array that can be handed over. */
-function lastRows(result: Tensor | undefined, count: number): Float32Array<ArrayBuffer> {
-  const values = result?.data as Float32Array<ArrayBuffer>;
-  return values.slice(values.length - count);
-}
-
 let head: Promise<InferenceSession> | null = null;
 
 async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
@@ -87,22 +49,21 @@ async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
   return { logits: logits?.data as Float32Array<ArrayBuffer> };
 }
 
-const { member: files, encoder } = setup;
-const member =
-  files === null ? null : await computeWithin(setup.gate, () => openMember(files.body, files.shape));
+const { member: files, encoder, threads } = setup;
+const reader =
+  files === null
+    ? null
+    : await computeWithin(setup.gate, async () =>
+        createBatchReader(openNativeSession({ path: files.body, threads }), files.shape),
+      );
 const encoderSession =
   encoder === null ? null : await computeWithin(setup.gate, () => openSession(encoder.graph));
 
-async function answer(request: Request): Promise<Result> {
-  if (request.kind === "decode") return decode(request);
-  if (request.kind === "encode") {
-    if (encoder === null || encoderSession === null) {
-      throw new Error("member-worker: asked to encode texts, but it has no encoder");
-    }
-    return encodeTexts(encoderSession, encoder, request);
+async function encode(request: EncodeRequest): Promise<EncodeResult> {
+  if (encoder === null || encoderSession === null) {
+    throw new Error("member-worker: asked to encode texts, but it has no encoder");
   }
-  if (member === null) throw new Error("member-worker: asked to read tokens, but it has no member");
-  return member.append(request);
+  return encodeTexts(encoderSession, encoder, request);
 }
 
 function arraysOf(result: Result): readonly Float32Array<ArrayBuffer>[] {
@@ -114,30 +75,78 @@ function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
   port?.postMessage(message, [...transfer]);
 }
 
-async function handle(message: ToWorker): Promise<void> {
-  if ("id" in message) {
-    const { id } = message;
-    try {
-      const result = await computeWithin(setup.gate, () => answer(message.request));
-      send(
-        { kind: "result", id, result },
-        arraysOf(result).map((array) => array.buffer),
-      );
-    } catch (error) {
-      send({ kind: "failure", id, message: error instanceof Error ? error.message : String(error) });
-    }
-  } else if (message.kind === "forget") {
-    member?.forget(message.sequence);
-  } else {
-    await member?.release();
-    await (await head)?.release();
-    await encoderSession?.release();
-    port?.close();
+function finish(id: number, result: Result): void {
+  send(
+    { kind: "result", id, result },
+    arraysOf(result).map((array) => array.buffer),
+  );
+}
+
+function fail(id: number, error: unknown): void {
+  send({ kind: "failure", id, message: error instanceof Error ? error.message : String(error) });
+}
+
+/** Requests that are no reading, in their order. */
+const others: (() => Promise<void>)[] = [];
+let closing = false;
+
+function take(message: ToWorker): void {
+  if ("id" in message) takeRequest(message);
+  else if (message.kind === "forget") reader?.forget(message.sequence);
+  else closing = true;
+}
+
+function takeRequest({ id, request }: Ask): void {
+  if (request.kind === "append") {
+    if (reader === null)
+      return fail(id, new Error("member-worker: asked to read tokens, but it has no member"));
+    return reader.add({
+      request,
+      finish: (result) => finish(id, result),
+      fail: (error) => fail(id, error),
+    });
+  }
+  others.push(() =>
+    (request.kind === "decode" ? decode(request) : encode(request)).then(
+      (result: Result) => finish(id, result),
+      (error: unknown) => fail(id, error),
+    ),
+  );
+}
+
+/** Takes what has come meanwhile, so that it is read in the next run already. */
+function takeAll(from: NonNullable<typeof port>): void {
+  for (let next = receiveMessageOnPort(from); next !== undefined; next = receiveMessageOnPort(from)) {
+    take(next.message as ToWorker);
   }
 }
 
-let last = Promise.resolve();
+async function work(from: NonNullable<typeof port>): Promise<void> {
+  for (;;) {
+    const reading = reader?.waiting === true;
+    if (!reading && others.length === 0) return;
+    await computeWithin(setup.gate, async () => {
+      if (reading) reader?.step();
+      await others.shift()?.();
+    });
+    takeAll(from);
+  }
+}
+
+let released = false;
+async function releaseOnce(): Promise<void> {
+  if (released) return;
+  released = true;
+  reader?.release();
+  await (await head)?.release();
+  await encoderSession?.release();
+  port?.close();
+}
+
+let working = Promise.resolve();
 port.on("message", (message: ToWorker) => {
-  last = last.then(() => handle(message));
+  take(message);
+  takeAll(port);
+  working = working.then(() => work(port)).then(() => (closing ? releaseOnce() : undefined));
 });
 send({ kind: "ready" });

@@ -6,6 +6,7 @@ import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import type { Telemetry } from "../../src/ports/telemetry.ts";
 import {
   createSqliteAgreementLog,
   createSqliteObservationWriter,
@@ -29,6 +30,8 @@ export interface EngineOptions extends OpenOptions {
   readonly retention?: Retention | undefined;
   /** The members without which nothing is fused. Default 1. */
   readonly quorum?: number | undefined;
+  /** Default: nobody. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /**
@@ -56,6 +59,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     redact,
     retention = KEEP_EVERYTHING,
     quorum = 1,
+    telemetry,
     memberTimeoutMs = MEMBER_TIMEOUT_MS,
   } = options;
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
@@ -88,6 +92,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         redact,
         quorum,
         confidence: book,
+        telemetry,
       });
       return {
         ...engine,

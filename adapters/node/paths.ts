@@ -13,6 +13,8 @@ export interface ConcordPaths {
   readonly maps: string;
   /** The agreement log, a SQLite file. */
   readonly database: string;
+  /** What the signals of answers were when all was well. Without it that is learned anew. */
+  readonly watch: string;
 }
 
 /**
@@ -30,5 +32,6 @@ export function concordPaths(env: NodeJS.ProcessEnv = process.env): ConcordPaths
     scores: join(cache, "scores"),
     maps: join(data, "maps"),
     database: join(data, "agreement.sqlite"),
+    watch: join(data, "watch.json"),
   };
 }

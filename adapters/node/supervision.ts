@@ -8,6 +8,8 @@ export interface SupervisionChoices {
   readonly memberTimeoutMs?: number | undefined;
   /** Told of each change. */
   readonly onHealth?: ((health: Health) => void) | undefined;
+  /** Told how many questions are open, whenever their number changes. */
+  readonly onQuestions?: ((id: string, open: number) => void) | undefined;
 }
 
 /** This machine's time. */
@@ -20,6 +22,7 @@ export const systemTimers: Timers = {
 };
 
 /** Supervision by this machine's time and chance. */
-export function superviseBy({ memberTimeoutMs = Infinity, onHealth }: SupervisionChoices): Supervision {
-  return { timers: systemTimers, random: Math.random, timeoutMs: memberTimeoutMs, onChange: onHealth };
+export function superviseBy(choices: SupervisionChoices): Supervision {
+  const { memberTimeoutMs: timeoutMs = Infinity, onHealth: onChange, onQuestions } = choices;
+  return { timers: systemTimers, random: Math.random, timeoutMs, onChange, onQuestions };
 }

@@ -45,13 +45,13 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
     const skipped = tokens.length - rows;
     for (let first = 0; first < tokens.length; first += TOKENS_PER_REQUEST) {
       throwIfAborted(id, signal);
-      checkOpen("append");
       if (first > 0) onProgress?.();
       const piece = tokens.slice(first, first + TOKENS_PER_REQUEST);
       const end = first + piece.length;
       const wanted = Math.min(piece.length, Math.max(0, end - skipped));
       const request = { sequence: number, start: length + first, tokens: piece, rows: wanted, taps };
       const result = await channel.append({ kind: "append", ...request });
+      checkOpen("append");
       const offset = (end - wanted - skipped) * shape.width;
       if (wanted === 0) continue;
       hidden.set(result.hidden, offset);

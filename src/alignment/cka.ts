@@ -1,5 +1,5 @@
 import { createMatrix, type Matrix, shape } from "../linalg/matrix.ts";
-import { rowGram } from "../linalg/product.ts";
+import { hollowGram, unbiasedHsic, type HollowGram } from "./hsic.ts";
 
 /** Mean and standard deviation of each feature, fitted on one sample and applied to any. */
 export interface Standardisation {
@@ -42,18 +42,6 @@ export function standardise(x: Matrix, fitted: Standardisation): Matrix {
   return result;
 }
 
-/** K̃ = XXᵀ with a zero diagonal, and the sums that every comparison needs. */
-interface HollowGram {
-  /** (n, n), symmetric. */
-  readonly gram: Matrix;
-  /** K̃1 (n). */
-  readonly rowSums: Float64Array;
-  /** 1ᵀK̃1. */
-  readonly sum: number;
-  /** HSIC_u(K̃, K̃). */
-  readonly self: number;
-}
-
 /**
  * Debiased linear CKA of X (n, d) and Y (n, e), row i of both standing for the same thing:
  * HSIC_u(K, L) / √(HSIC_u(K, K) HSIC_u(L, L)), K = XXᵀ, L = YYᵀ, with the unbiased
@@ -81,9 +69,9 @@ export function ckaMatrix(xs: readonly Matrix[], ys: readonly Matrix[]): Matrix 
   }
   if (n < 4) throw new RangeError(`cka: HSIC_u needs at least 4 rows, got ${n}`);
   const result = createMatrix(xs.length, ys.length);
-  const left = xs.map(hollowGram);
+  const left = xs.map(varyingGram);
   for (const [j, y] of ys.entries()) {
-    const right = hollowGram(y);
+    const right = varyingGram(y);
     for (const [i, k] of left.entries()) {
       result.data[i * ys.length + j] = unbiasedHsic(k, right) / Math.sqrt(k.self * right.self);
     }
@@ -91,46 +79,10 @@ export function ckaMatrix(xs: readonly Matrix[], ys: readonly Matrix[]): Matrix 
   return result;
 }
 
-function hollowGram(x: Matrix): HollowGram {
-  const gram = rowGram(x);
-  const n = gram.rows;
-  const rowSums = new Float64Array(n);
-  let sum = 0;
-  for (let i = 0; i < n; i++) {
-    gram.data[i * n + i] = 0;
-    let rowSum = 0;
-    for (let j = 0; j < n; j++) rowSum += gram.data[i * n + j]!;
-    rowSums[i] = rowSum;
-    sum += rowSum;
-  }
-  const partial = { gram, rowSums, sum };
-  const self = unbiasedHsic(partial, partial);
-  if (!(self > 0)) {
-    throw new RangeError(
-      `cka: X ${shape(x)} has self-similarity HSIC_u = ${self}; its rows must vary, or more are needed`,
-    );
-  }
-  return { ...partial, self };
-}
-
-type Summed = Pick<HollowGram, "gram" | "rowSums" | "sum">;
-
-/** HSIC_u of two Gram matrices with zero diagonals. Gretton et al. 2005 made unbiased by Song et al. 2012. */
-function unbiasedHsic(k: Summed, l: Summed): number {
-  const n = k.gram.rows;
-  const trace = dot(k.gram.data, l.gram.data);
-  const sums = (k.sum * l.sum) / ((n - 1) * (n - 2));
-  const crossed = (2 / (n - 2)) * dot(k.rowSums, l.rowSums);
-  return (trace + sums - crossed) / (n * (n - 3));
-}
-
-function dot(x: Float64Array, y: Float64Array): number {
-  let even = 0;
-  let odd = 0;
-  for (let i = 0; i + 1 < x.length; i += 2) {
-    even += x[i]! * y[i]!;
-    odd += x[i + 1]! * y[i + 1]!;
-  }
-  if (x.length % 2 === 1) even += x.at(-1)! * y.at(-1)!;
-  return even + odd;
+function varyingGram(x: Matrix): HollowGram {
+  const gram = hollowGram(x);
+  if (gram.self > 0) return gram;
+  throw new RangeError(
+    `cka: X ${shape(x)} has self-similarity HSIC_u = ${gram.self}; its rows must vary, or more are needed`,
+  );
 }

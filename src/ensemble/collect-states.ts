@@ -1,9 +1,8 @@
 import { createMoments, type Moments } from "../stats/moments.ts";
 import type { LanguageModel, HiddenStates } from "../ports/language-model.ts";
 import type { Progress } from "../ports/progress.ts";
-import type { Encoding } from "../ports/tokenizer.ts";
 import { passageText, type CorpusDocument, type Passage } from "./corpus.ts";
-import { readPrompt } from "./prompt.ts";
+import { concatenated, readPassage, sharedWordEnds } from "./passage-states.ts";
 import { rowsOf } from "./token-reader.ts";
 
 /** What a closed-form fit takes from a text: of a chat, only what the answers' tokens give. */
@@ -59,7 +58,9 @@ export async function collectStates(options: CollectOptions): Promise<CollectedS
 
   async function learn(passage: Passage): Promise<void> {
     const readings = await Promise.all(
-      members.map((member, m) => readPassage(member, passage, options.taps[m] ?? [])),
+      members.map((member, m) =>
+        readPassage(member, passage, { taps: options.taps[m] ?? [], most: TOKENS_PER_PASSAGE }),
+      ),
     );
     readings.forEach(({ states }, m) => moments[m]?.add(states.hidden));
     for (const token of readings[0]?.encoding.ids ?? []) tokenCounts[token] = (tokenCounts[token] ?? 0) + 1;
@@ -96,49 +97,8 @@ export async function collectStates(options: CollectOptions): Promise<CollectedS
   return {
     ...learned(documents.length),
     snapshots,
-    taps: options.taps.map((layers, m) => ({ layers, states: (tapped[m] ?? []).map(joined) })),
+    taps: options.taps.map((layers, m) => ({ layers, states: (tapped[m] ?? []).map(concatenated) })),
   };
-}
-
-interface PassageReading {
-  /** Of the text, without the context. */
-  readonly encoding: Encoding;
-  /** Row i is the state after token i. */
-  readonly states: HiddenStates;
-}
-
-async function readPassage(
-  member: LanguageModel,
-  passage: Passage,
-  taps: readonly number[],
-): Promise<PassageReading> {
-  const { context, scored } = readPrompt(member.tokenizer, passage);
-  const ids = scored.subarray(0, TOKENS_PER_PASSAGE);
-  const { ends } = member.tokenizer.encode(passageText(passage));
-  const sequence = member.openSequence();
-  try {
-    const fed = Int32Array.of(member.tokenizer.documentStart, ...context, ...ids);
-    const states = await sequence.append(fed, { rows: ids.length, taps });
-    const first = ends.length - scored.length;
-    return { encoding: { ids, ends: ends.subarray(first, first + ids.length) }, states };
-  } finally {
-    sequence.close();
-  }
-}
-
-/** For each place where a word ends and every member has a token's end: the index of that token in each member. */
-function sharedWordEnds(text: string, encodings: readonly Encoding[]): number[][] {
-  const bytes = new TextEncoder().encode(text);
-  const positions = encodings.map(({ ends }) => new Map(Array.from(ends, (end, token) => [end, token])));
-  return Array.from(encodings[0]?.ends ?? [])
-    .filter((end) => isSpace(bytes[end]) && !isSpace(bytes[end - 1]))
-    .map((end) => positions.flatMap((tokenAt) => tokenAt.get(end) ?? []))
-    .filter((tokens) => tokens.length === encodings.length);
-}
-
-/** The end of the text counts as one. */
-function isSpace(byte: number | undefined): boolean {
-  return byte === undefined || byte === 32 || byte === 10;
 }
 
 function keepTaps(
@@ -153,11 +113,4 @@ function keepTaps(
     const row = rowsOf(rows, states.rows, rows.length / states.rows)[token];
     if (row) kept[i]?.push(row.slice());
   });
-}
-
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const width = rows[0]?.length ?? 0;
-  const all = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => all.set(row, i * width));
-  return all;
 }

@@ -1,4 +1,4 @@
-import type { Confidence, MemberLoss, Question } from "../ports/engine.ts";
+import type { Confidence, ConfidenceGap, MemberLoss, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { AnswerOutcome } from "./answer.ts";
@@ -35,40 +35,54 @@ export async function confidenceInText(
   { members, losses, outcome: { completionTokens, signals } }: Answered,
 ): Promise<Confidence> {
   const { prompt, sampling } = question;
-  if (prompt.kind !== "text") return unknown("of free answers, only those to plain texts were calibrated");
+  if (prompt.kind !== "text")
+    return unknown("form", "of free answers, only those to plain texts were calibrated");
   if (losses.some((loss) => loss !== null)) {
-    return unknown("of free answers, those in which every member had a part to the end were calibrated");
+    return unknown(
+      "member_lost",
+      "of free answers, those in which every member had a part to the end were calibrated",
+    );
   }
-  if (signals.length === 0) return unknown("the answer is empty");
+  if (signals.length === 0) return unknown("empty_answer", "the answer is empty");
   if (completionTokens > MOST_TOKENS) {
     return unknown(
+      "long_answer",
       `of free answers, those of at most ${MOST_TOKENS} tokens were calibrated; this one has ${completionTokens}`,
     );
   }
   const { temperature, logitBias, frequencyPenalty, presencePenalty } = sampling;
   if (temperature !== 0 || logitBias.size > 0 || frequencyPenalty !== 0 || presencePenalty !== 0) {
-    return unknown("of free answers, those at temperature 0 without bias or penalties were calibrated");
+    return unknown(
+      "sampling",
+      "of free answers, those at temperature 0 without bias or penalties were calibrated",
+    );
   }
   const ids = members.map(({ info }) => info.id).join();
   const judged = answers.flatMap((kind) =>
     kind.judges.filter(({ memberIds }) => memberIds.join() === ids).map((judge) => ({ kind, judge })),
   );
   if (judged.length === 0) {
-    return unknown("no free answers of these members, with the maps in use, were calibrated");
+    return unknown(
+      "nothing_calibrated",
+      "no free answers of these members, with the maps in use, were calibrated",
+    );
   }
   const unlike =
     "the text is not like any that a confidence was calibrated on: beginnings of sentences that state a fact";
-  if (prompt.text === "" || prompt.text.length > LONGEST_PROMPT) return unknown(unlike);
+  if (prompt.text === "" || prompt.text.length > LONGEST_PROMPT) return unknown("unlike", unlike);
   const state = await promptState(members, prompt.text, question.signal).catch((error: unknown) => {
     if (error instanceof GatewayError && error.code === "members_lost") return null;
     throw error;
   });
   if (state === null)
-    return unknown("a member was lost before the text was compared with those that were calibrated on");
+    return unknown(
+      "member_lost",
+      "a member was lost before the text was compared with those that were calibrated on",
+    );
   const [nearest] = judged
     .map(({ kind, judge }) => ({ kind, judge, likeness: likenessOf(judge.likeness, state) }))
     .sort((a, b) => b.likeness - a.likeness);
-  if (nearest === undefined || nearest.likeness < LEAST_LIKENESS) return unknown(unlike);
+  if (nearest === undefined || nearest.likeness < LEAST_LIKENESS) return unknown("unlike", unlike);
   const { kind, judge, likeness } = nearest;
   return {
     value: judgeAnswer(judge, answerFeatures(signals)),
@@ -77,6 +91,6 @@ export async function confidenceInText(
   };
 }
 
-function unknown(reason: string): Confidence {
-  return { value: null, reason };
+function unknown(gap: ConfidenceGap, reason: string): Confidence {
+  return { value: null, gap, reason };
 }

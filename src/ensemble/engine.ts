@@ -12,6 +12,8 @@ import type {
 } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
+import { silentSpan } from "../ports/span.ts";
+import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { generateAnswer } from "./answer.ts";
 import { chooseAnswer } from "./choose-answer.ts";
 import { confidenceInText, NOTHING_CALIBRATED, type ConfidenceBook } from "./confidence.ts";
@@ -23,6 +25,7 @@ import type { Reading } from "./reading.ts";
 import { routeOf } from "./route.ts";
 import { createSampler, neverDrawn } from "./sampler.ts";
 import { createSingleReading } from "./single-reading.ts";
+import { tellStages, within } from "./stages.ts";
 import { createTally } from "./tally.ts";
 import type { TalliedMember } from "./tally.ts";
 import { createGivenTokens } from "./token-source.ts";
@@ -43,6 +46,8 @@ export interface EngineOptions {
   readonly confidence?: ConfidenceBook | undefined;
   /** The members without which nothing is fused; 1 to m. Default 1. */
   readonly quorum?: number | undefined;
+  /** Told how long the log takes; what is told of an answer goes to its question's span. Default: nobody. */
+  readonly telemetry?: Pick<Telemetry, "logAppended"> | undefined;
 }
 
 /**
@@ -59,6 +64,7 @@ export function createEngine({
   redact = (text) => text,
   confidence: book = NOTHING_CALIBRATED,
   quorum = 1,
+  telemetry = noTelemetry,
 }: EngineOptions): Engine {
   const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
   for (const member of ensemble.members) {
@@ -114,11 +120,13 @@ export function createEngine({
     out: AnswerSoFar,
   ): AsyncGenerator<AnswerEvent> {
     const { tokenizer } = answerer.vocabulary;
+    const { span = silentSpan } = question;
     checkBias(question, answerer.vocabulary);
     const random = createRandom(
       question.sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     ).next;
-    const choice = await chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choose = () => chooseAnswer(question, answerer, { kinds: book.choices, random });
+    const choice = question.choices === undefined ? null : await within(span, "weigh choices", choose);
     const reading = answerer.open(continuedPrompt(question.prompt, out.text));
     try {
       const readTokens = lengthOf(reading.prompt);
@@ -146,8 +154,9 @@ export function createEngine({
         note(out, step.value, clock);
         yield step.value;
       }
-      const { finishReason } = step.value;
-      const completionTokens = before + step.value.completionTokens;
+      const outcome = step.value;
+      const { finishReason } = outcome;
+      const completionTokens = before + outcome.completionTokens;
       const losses = answerer.members.map(({ id }, m): MemberLoss | null => {
         if (out.lost?.id === id) return { position: out.lost.position, reason: out.lost.reason };
         const loss = reading.losses[m] ?? null;
@@ -155,11 +164,9 @@ export function createEngine({
       });
       const confidence =
         choice?.confidence ??
-        (await confidenceInText(book, question, {
-          members: answerer.ensemble.members,
-          losses,
-          outcome: step.value,
-        }));
+        (await within(span, "calibrate", () =>
+          confidenceInText(book, question, { members: answerer.ensemble.members, losses, outcome }),
+        ));
       const report: AnswerReport = {
         ...tally.report(question.requestId, reading.latenciesMs, losses),
         answeredBy: answerer.id,
@@ -182,8 +189,11 @@ export function createEngine({
         experiment: question.experiment ?? null,
         text: kept?.text ?? null,
       };
+      const appended = clock.monotonic();
       // Tokens spell out what a redactor took away.
-      await log.append(record, trace && { ...trace, tokens: kept?.whole === true ? trace.tokens : null });
+      const told = trace && { ...trace, tokens: kept?.whole === true ? trace.tokens : null };
+      await within(span, "append log", () => log.append(record, told));
+      telemetry.logAppended(clock.monotonic() - appended);
       yield {
         type: "end",
         finishReason,
@@ -193,6 +203,7 @@ export function createEngine({
         ...(choice !== null && { choices: choice.choices }),
       };
     } finally {
+      tellStages(span, reading.stages);
       reading.close();
     }
   }

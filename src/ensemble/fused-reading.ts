@@ -1,9 +1,10 @@
 import type { Clock } from "../ports/clock.ts";
 import type { Prompt } from "../ports/engine.ts";
 import type { Ensemble } from "./ensemble.ts";
-import { createPredictor } from "./predictor.ts";
+import { createPredictor, type PredictorWatches } from "./predictor.ts";
 import type { Reading } from "./reading.ts";
 import { createStateReading } from "./state-reading.ts";
+import { createStopwatch } from "./timing.ts";
 import { keepWholeCharacters } from "./whole-characters.ts";
 
 /** Positions decoded at once while a prompt is scored: bounds the logits held to about 10 MB. */
@@ -20,7 +21,12 @@ export function createFusedReading(
   quorum?: number,
 ): Reading {
   const states = createStateReading(ensemble.members, prompt, clock, quorum);
-  const predictor = createPredictor(ensemble, prompt.kind === "chat" ? "chat" : "text");
+  const watches: PredictorWatches = {
+    project: createStopwatch(clock),
+    decode: createStopwatch(clock),
+    fuse: createStopwatch(clock),
+  };
+  const predictor = createPredictor(ensemble, prompt.kind === "chat" ? "chat" : "text", watches);
   return {
     prompt: states.prompt,
     async *score(signal) {
@@ -42,6 +48,9 @@ export function createFusedReading(
     },
     get losses() {
       return states.losses;
+    },
+    get stages() {
+      return [...states.stages, ...Object.entries(watches).map(([name, watch]) => ({ name, watch }))];
     },
     close: states.close,
   };

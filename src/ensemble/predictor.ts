@@ -13,6 +13,7 @@ import {
 import type { MemberPrediction, Prediction } from "./reading.ts";
 import type { MemberState } from "./state-reading.ts";
 import { rowsOf } from "./token-reader.ts";
+import { unwatched, type Stopwatch } from "./timing.ts";
 import type { Continuation } from "./unfinished-token.ts";
 
 /**
@@ -31,19 +32,30 @@ export interface Predictor {
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
 }
 
+/** The parts of a prediction, each timed by its own. */
+export interface PredictorWatches {
+  readonly project: Stopwatch;
+  readonly decode: Stopwatch;
+  readonly fuse: Stopwatch;
+}
+
+const UNWATCHED: PredictorWatches = { project: unwatched, decode: unwatched, fuse: unwatched };
+
 /** @param kind of the text that is read: it decides the gate */
-export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
+export function createPredictor(ensemble: Ensemble, kind: TextKind, watches = UNWATCHED): Predictor {
   const { members, space, decoder, continuations } = ensemble;
   const special = [...members[0].tokenizer.specialTokens];
   const voices = space.members.map(({ own }) => createFollowerVoice(own, special));
   return {
     async predict(positions, signal) {
-      const zs = positions.map((states) =>
-        states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
+      const zs = watches.project.timeNow(() =>
+        positions.map((states) =>
+          states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
+        ),
       );
       const present = zs.flat().filter((z) => z !== null);
       const [decodedRows, continued] = await Promise.all([
-        decoder.decode(stack(present, space.dimension), signal),
+        watches.decode.time(() => decoder.decode(stack(present, space.dimension), signal)),
         Promise.all(positions.map((states) => continuationsOf(states, continuations))),
       ]);
       const decoded = rowsOf(decodedRows, present.length, decoder.vocabularySize).values();
@@ -55,7 +67,7 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
           anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
         ),
       );
-      return biased.map((logits, i): Prediction => {
+      const fuseAt = (logits: readonly (Float32Array | null)[], i: number): Prediction => {
         const { rows, ends } = speak(logits, voices, {
           vocabularySize: space.vocabularySize,
           special,
@@ -72,7 +84,8 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind): Predictor {
           ),
           comparison,
         };
-      });
+      };
+      return watches.fuse.timeNow(() => biased.map(fuseAt));
     },
   };
 }

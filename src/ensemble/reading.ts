@@ -1,6 +1,7 @@
 import type { MemberLoss } from "../ports/engine.ts";
 import type { Comparison } from "../stats/distributions.ts";
 import type { ReadPrompt } from "./prompt.ts";
+import type { Stage } from "./stages.ts";
 
 /** What one member says about the next token, in the answering vocabulary. */
 export interface MemberPrediction {
@@ -37,5 +38,7 @@ export interface Reading {
   readonly latenciesMs: readonly number[];
   /** Each member's loss (m); null while it is there. */
   readonly losses: readonly (MemberLoss | null)[];
+  /** How long each part of the work took so far. */
+  readonly stages: readonly Stage[];
   close(): void;
 }

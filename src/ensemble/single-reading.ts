@@ -14,12 +14,12 @@ const SCORED_AT_ONCE = 8;
 export function createSingleReading(model: LanguageModel, prompt: Prompt, clock: Clock): Reading {
   const read = readPrompt(model.tokenizer, prompt);
   const reader = createTokenReader(model, [...read.context, ...read.scored]);
-  const watch = createStopwatch(clock);
+  const [watch, decoding] = [createStopwatch(clock), createStopwatch(clock)];
 
   async function predict(states: readonly Float32Array[], signal?: AbortSignal): Promise<Prediction[]> {
     const stacked = new Float32Array(states.length * model.info.width);
     states.forEach((state, i) => stacked.set(state, i * model.info.width));
-    const logits = await watch.time(() => model.head.decode(stacked, signal));
+    const logits = await decoding.time(() => model.head.decode(stacked, signal));
     return rowsOf(logits, states.length, model.head.vocabularySize).map((logprobs) => {
       logSoftmax(logprobs);
       return { logprobs, members: [{ logprobs, reason: null, weight: 1, state: null }], comparison: null };
@@ -45,10 +45,14 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
       reader.accept(token);
     },
     get latenciesMs() {
-      return [watch.elapsedMs];
+      return [watch.elapsedMs + decoding.elapsedMs];
     },
     // It answers alone, so its loss is the answer's end: it is thrown.
     losses: [null],
+    stages: [
+      { name: `member ${model.info.id}`, watch, member: { id: model.info.id, lost: null } },
+      { name: "decode", watch: decoding },
+    ],
     close() {
       reader.close();
     },

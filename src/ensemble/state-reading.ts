@@ -4,6 +4,7 @@ import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import { contextText, readPrompt, type ReadPrompt } from "./prompt.ts";
 import { createTextReader } from "./text-reader.ts";
+import type { Stage } from "./stages.ts";
 import { createStopwatch } from "./timing.ts";
 import type { PrefixState } from "./prefix-reader.ts";
 import { createTokenReader } from "./token-reader.ts";
@@ -44,6 +45,8 @@ export interface StateReading {
   readonly latenciesMs: readonly number[];
   /** Each member's loss (m); null while it is there. */
   readonly losses: readonly (MemberLoss | null)[];
+  /** One for each member. */
+  readonly stages: readonly Stage[];
   /** What has been read of a character that is not complete yet: its first bytes. */
   readonly openCharacter: Uint8Array;
   close(): void;
@@ -166,6 +169,12 @@ export function createStateReading(
     },
     get losses() {
       return losses.of;
+    },
+    get stages() {
+      return watches.map((watch, m): Stage => {
+        const id = members[m]?.info.id ?? "";
+        return { name: `member ${id}`, watch, member: { id, lost: losses.of[m]?.reason ?? null } };
+      });
     },
     get openCharacter() {
       return characters.pending;

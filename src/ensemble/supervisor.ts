@@ -20,6 +20,8 @@ export interface Supervision {
   readonly timeoutMs: number;
   /** Told of each change: a loss, a new start, a return. */
   readonly onChange?: ((health: Health) => void) | undefined;
+  /** Told how many questions an instance has not answered yet, whenever their number changes. */
+  readonly onQuestions?: ((id: string, open: number) => void) | undefined;
 }
 
 export interface SupervisorOptions<R extends Running> extends Supervision {
@@ -195,7 +197,7 @@ interface OpenQuestion {
 function watch<R extends Running>(
   id: string,
   running: R,
-  { timers, timeoutMs }: Supervision,
+  { timers, timeoutMs, onQuestions = nothing }: Supervision,
   lose: (reason: string) => void,
 ): Instance<R> {
   /** The oldest first. */
@@ -209,6 +211,7 @@ function watch<R extends Running>(
     cancel();
     for (const { reject } of open) reject(loss);
     open.clear();
+    onQuestions(id, 0);
     lose(reason);
     return loss;
   }
@@ -237,10 +240,12 @@ function watch<R extends Running>(
           const oldest = isOldest(question);
           if (!open.delete(question)) return false;
           if (oldest) time();
+          onQuestions(id, open.size);
           return true;
         };
         open.add(question);
         if (open.size === 1) time();
+        onQuestions(id, open.size);
         const alive = (): void => {
           const oldest = isOldest(question);
           if (!open.delete(question)) return;

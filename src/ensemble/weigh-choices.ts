@@ -56,11 +56,11 @@ export async function weighChoices(
     }
     const together = memberIds.length > 1 && memberIds.length === ensemble.space.members.length;
     const scores = together ? await scorer.score(question, { alone: false, together }, signal) : evidence;
-    const reason = reasonFor(kinds, form, question.choices.length, found?.kind.name ?? null);
+    const unknown = unknownFor(kinds, form, question.choices.length, found?.kind.name ?? null);
     return {
       probabilities: uncalibrated(scores),
       predictionSet: null,
-      confidenceIn: () => ({ value: null, reason }),
+      confidenceIn: () => unknown,
     };
   } finally {
     scorer.close();
@@ -76,22 +76,26 @@ function uncalibrated({ alone, together, bytes }: ItemScores): number[] {
   return bytes.map((_, c) => rows.reduce((sum, row) => sum + (row[c] ?? 0), 0) / rows.length);
 }
 
-function reasonFor(
+function unknownFor(
   kinds: readonly ChoiceKind[],
   form: ChoiceKind["form"],
   choices: number,
   nearest: string | null,
-): string {
+): Confidence {
   if (nearest !== null) {
-    return `the question is not like any that a confidence was calibrated on; the least unlike are those of ${nearest}`;
+    const reason = `the question is not like any that a confidence was calibrated on; the least unlike are those of ${nearest}`;
+    return { value: null, gap: "unlike", reason };
   }
   const known = kinds
     .filter((kind) => kind.form === form)
     .map(({ name, counts }) => `${name} with ${counts.join(" or ")} choices`);
   const asked = form === "chat" ? "asked in a chat" : "asked in a plain text";
-  return known.length === 0
-    ? `nothing was calibrated on questions ${asked} for these members`
-    : `of questions ${asked}, a confidence was calibrated on ${known.join(", ")} alone; this one has ${choices}`;
+  if (known.length === 0) {
+    const reason = `nothing was calibrated on questions ${asked} for these members`;
+    return { value: null, gap: "nothing_calibrated", reason };
+  }
+  const reason = `of questions ${asked}, a confidence was calibrated on ${known.join(", ")} alone; this one has ${choices}`;
+  return { value: null, gap: "choices", reason };
 }
 
 /** The context of a prompt. @param tokenizer whose token ids a prompt of ids holds */

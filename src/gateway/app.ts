@@ -7,6 +7,7 @@ import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
 import type { Probes } from "../ports/probes.ts";
+import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { requireApiKey } from "./authentication.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { classify } from "./classify.ts";
@@ -16,7 +17,9 @@ import { embeddings } from "./embeddings.ts";
 import { answerWithError, asGatewayError } from "./error-response.ts";
 import { health, ready, requireReady, type Readiness } from "./health.ts";
 import { describe } from "./invalid-field.ts";
+import { metrics, type MetricsText } from "./metrics.ts";
 import { findModel, listModels } from "./models.ts";
+import { observeRequests } from "./observation.ts";
 import { exportProbe, findProbe, fitProbe, importProbe, listProbes, removeProbe } from "./probes.ts";
 import { limitBody } from "./request-body.ts";
 
@@ -30,7 +33,7 @@ export interface GatewayDependencies {
   readonly readiness: Readiness;
   /** How the members are, for `/readyz`; null while that is not known. */
   readonly health?: (() => EnsembleHealth | null) | undefined;
-  /** When given, every path under /v1 asks for it as a bearer token. */
+  /** When given, every path but those of health asks for it as a bearer token. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB, for the examples of a probe 64 MiB. */
   readonly bodyLimitBytes?: number | undefined;
@@ -38,6 +41,10 @@ export interface GatewayDependencies {
   readonly newRequestId?: (() => string) | undefined;
   /** Told of each failure that is the gateway's own. Default: `console.error`. */
   readonly onInternalError?: ((error: unknown, requestId: string) => void) | undefined;
+  /** Told of every request and answer. Default: nobody. */
+  readonly telemetry?: Telemetry | undefined;
+  /** What `/metrics` answers; absent: there is no such path. */
+  readonly metrics?: (() => Promise<MetricsText>) | undefined;
 }
 
 export type Gateway = Hono<GatewayEnvironment>;
@@ -48,6 +55,7 @@ const EXAMPLES_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const PROBES = "/v1/probes";
 const CLASSIFY = "/classify";
+const METRICS = "/metrics";
 
 /** The HTTP face of an engine: OpenAI's chat and text completions, embeddings, probes, the models, health. Routes may be added to it. */
 export function createGateway(deps: GatewayDependencies): Gateway {
@@ -63,6 +71,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.notFound((c) => answerWithError(c, unknownPath(c)));
 
   app.use(identifyRequest(deps.newRequestId ?? (() => crypto.randomUUID())));
+  app.use(observeRequests(deps.telemetry ?? noTelemetry, clock));
   for (const path of ["/v1/*", CLASSIFY]) {
     if (deps.apiKey !== undefined) app.use(path, requireApiKey(deps.apiKey));
     app.use(path, except(PROBES, limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES)));
@@ -79,6 +88,10 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.get("/v1/models", listModels(source)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
+  if (deps.metrics !== undefined) {
+    if (deps.apiKey !== undefined) app.use(METRICS, requireApiKey(deps.apiKey));
+    app.get(METRICS, metrics(deps.metrics)).all(allowOnly("GET, HEAD"));
+  }
   app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
   return app;
 }

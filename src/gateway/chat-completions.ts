@@ -6,6 +6,7 @@ import { concordReport } from "./concord-report.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import { observed } from "./observation.ts";
 import { readJsonObject } from "./request-body.ts";
 import { chatRequest, type ChatRequest } from "./schemas.ts";
 import { disconnection, streamChunks } from "./sse.ts";
@@ -22,8 +23,9 @@ interface Head {
 
 /** `POST /v1/chat/completions`: one answer, whole or as a stream. */
 export const chatCompletions =
-  (source: AnswerSource) =>
+  (sources: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
+    const source = observed(sources, c);
     const request = readChatRequest(await readJsonObject(c));
     requireModel(source, request.model);
     const id = c.get("requestId");

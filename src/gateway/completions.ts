@@ -13,6 +13,7 @@ import { concordReport } from "./concord-report.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { createCompletionLogprobs } from "./logprobs.ts";
+import { observed } from "./observation.ts";
 import { readJsonObject } from "./request-body.ts";
 import { COMPLETION_TOKENS, completionRequest, type CompletionRequest } from "./schemas.ts";
 import { disconnection, streamChunks } from "./sse.ts";
@@ -30,8 +31,9 @@ interface Head {
 
 /** `POST /v1/completions`: one choice per prompt, in the prompts' order, whole or as a stream. */
 export const completions =
-  (source: AnswerSource) =>
+  (sources: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
+    const source = observed(sources, c);
     const request = readCompletionRequest(await readJsonObject(c));
     requireModel(source, request.model);
     const id = c.get("requestId");

@@ -15,7 +15,10 @@ export const embeddings =
     const request = readFields(embeddingsRequest, supportedFields(await readJsonObject(c)));
     requireEmbeddingModel(embedder, request.model);
     const { model, input: texts } = request;
-    const made = await embedder.embed({ model, texts, signal: disconnection(c).signal });
+    const made = await c
+      .get("observation")
+      .embedder(embedder)
+      .embed({ model, texts, signal: disconnection(c).signal });
     const { dimension, vectors, tokens } = shortened(made, request);
     const data = texts.map((_, index) => {
       const vector = vectors.slice(index * dimension, (index + 1) * dimension);

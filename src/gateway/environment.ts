@@ -2,12 +2,15 @@ import type { Context } from "hono";
 import type { Clock } from "../ports/clock.ts";
 import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
+import type { Observation } from "./observation.ts";
 
 /** What every handler finds in its context. */
 export interface GatewayEnvironment {
   readonly Variables: {
     /** The id of this request: in the header `x-request-id`, in the answer and in the log. */
     readonly requestId: string;
+    /** What is told of it goes through this. */
+    readonly observation: Observation;
   };
 }
 

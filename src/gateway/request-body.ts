@@ -1,4 +1,4 @@
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { GatewayError } from "../ports/gateway-error.ts";
 import { describe } from "./invalid-field.ts";
@@ -6,15 +6,23 @@ import { describe } from "./invalid-field.ts";
 /** Several times what OpenAI and vLLM know; a body of a million names is not worth checking name by name. */
 const MOST_FIELDS = 256;
 
-/** Refuses a body above `maxBytes`, whether it announces its length or comes in chunks. */
-export const limitBody = (maxBytes: number) =>
-  bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      const message = `The body is too large: expected at most ${maxBytes} bytes. Send a shorter prompt or fewer prompts at once.`;
-      throw new GatewayError("payload_too_large", message);
-    },
-  });
+/**
+ * Refuses a body above `maxBytes`, whether it announces its length or comes in chunks. Where the length is announced the
+ * body is left alone: asking for it makes Node build a request and a stream that nobody reads.
+ */
+export function limitBody(maxBytes: number): MiddlewareHandler {
+  const refuse = (): never => {
+    const message = `The body is too large: expected at most ${maxBytes} bytes. Send a shorter prompt or fewer prompts at once.`;
+    throw new GatewayError("payload_too_large", message);
+  };
+  const counting = bodyLimit({ maxSize: maxBytes, onError: refuse });
+  return async (c, next) => {
+    const length = c.req.header("content-length") ?? "";
+    const announced = /^\d+$/.test(length) && c.req.header("transfer-encoding") === undefined;
+    if (!announced) return counting(c, next);
+    return Number(length) > maxBytes ? refuse() : next();
+  };
+}
 
 /**
  * The body as a JSON object, whatever the content type says. Top-level nulls are left out: to OpenAI they mean "not given".

@@ -1,6 +1,9 @@
 import { streamSSE } from "hono/streaming";
+import { GatewayError } from "../ports/gateway-error.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { asGatewayError, errorBody } from "./error-response.ts";
+
+const CLIENT_GONE = new GatewayError("cancelled", "the client went away before the stream was over");
 
 /** Aborts when the client goes away. */
 export function disconnection(c: GatewayContext): AbortController {
@@ -24,19 +27,26 @@ export async function streamChunks(
 ): Promise<Response> {
   const first = await chunks.next();
   c.header("x-accel-buffering", "no");
+  const release = c.get("observation").hold();
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => abort.abort());
+    let failure: unknown;
     try {
       for (let step = first; step.done !== true; step = await chunks.next()) {
-        if (abort.signal.aborted) return;
+        if (abort.signal.aborted) {
+          failure = CLIENT_GONE;
+          return;
+        }
         await stream.writeSSE({ data: JSON.stringify(step.value) });
       }
       await stream.writeSSE({ data: "[DONE]" });
     } catch (error) {
+      failure = error;
       reportFailure(error, c.get("requestId"));
       await stream.writeSSE({ data: JSON.stringify(errorBody(asGatewayError(error))) });
     } finally {
       await chunks.return(undefined);
+      release(failure);
     }
   });
 }

@@ -1,3 +1,4 @@
+import type { Span } from "./span.ts";
 import type { ChatMessage } from "./tokenizer.ts";
 
 /** What the gateway asks of whatever answers: the ensemble in the product, a scripted one in unit tests. */
@@ -94,6 +95,8 @@ export interface Question {
   /** Whose question it is; absent outside experiments. The log keeps it. */
   readonly experiment?: ExperimentArm | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What answering it is a part of; absent: nobody keeps how the answer comes about. */
+  readonly span?: Span | undefined;
 }
 
 export interface TokenScore {
@@ -131,7 +134,28 @@ export type Confidence =
       /** The questions it was calibrated on. */
       readonly calibration: CalibrationSet;
     }
-  | { readonly value: null; readonly reason: string };
+  | {
+      readonly value: null;
+      readonly reason: string;
+      /** The kind of reason, to count them by; absent where it is none of these. */
+      readonly gap?: ConfidenceGap;
+    };
+
+/** Why no confidence can be told. */
+export type ConfidenceGap =
+  /** No calibration for these members and maps. */
+  | "nothing_calibrated"
+  /** A chat, or token ids, where plain texts were calibrated. */
+  | "form"
+  /** Another number of choices. */
+  | "choices"
+  /** Not like what was calibrated on. */
+  | "unlike"
+  | "member_lost"
+  | "empty_answer"
+  | "long_answer"
+  /** Drawn, biased or penalised, where greedy answers were calibrated. */
+  | "sampling";
 
 /** Questions that a confidence was calibrated on: it holds for others as far as they are like these. */
 export interface CalibrationSet {

@@ -7,17 +7,20 @@ import { checkVerdicts, type Verdict } from "./forecast.ts";
  */
 export function auroc(verdicts: readonly Verdict[]): number {
   checkVerdicts("auroc", verdicts);
-  const right = confidencesOf(verdicts, true);
-  const wrong = confidencesOf(verdicts, false);
+  return superiority(confidencesOf(verdicts, true), confidencesOf(verdicts, false));
+}
+
+/** P(x > y) + ½ P(x = y) of ascending x (n) and y (m), in [0, 1]; NaN where either is empty. Cost n + m. */
+export function superiority(x: Float64Array, y: Float64Array): number {
   let wins = 0;
   let below = 0;
   let upTo = 0;
-  for (const confidence of right) {
-    while (below < wrong.length && wrong[below]! < confidence) below++;
-    while (upTo < wrong.length && wrong[upTo]! <= confidence) upTo++;
+  for (const value of x) {
+    while (below < y.length && y[below]! < value) below++;
+    while (upTo < y.length && y[upTo]! <= value) upTo++;
     wins += (below + upTo) / 2;
   }
-  return wins / (right.length * wrong.length);
+  return wins / (x.length * y.length);
 }
 
 /** What is wrong among the answers given when all below a confidence are withheld. */

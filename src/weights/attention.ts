@@ -1,7 +1,7 @@
 import { asBytes, type ExternalData } from "./external-data.ts";
 import { GRAPH_PORTS } from "./graph-ports.ts";
 import type { ModelShape } from "./model-shape.ts";
-import { CONTRIB, ELEMENT_TYPES, type OnnxGraph } from "./onnx-graph.ts";
+import { CONTRIB, type OnnxGraph } from "./onnx-graph.ts";
 
 /** cos and sin of position × angle, each (positions, head / 2), by name. */
 export interface RotaryTables {
@@ -47,36 +47,24 @@ export async function rotaryTables(
 
 /** The lengths that every attention of a graph reads. */
 export interface Lengths {
-  readonly past: string;
-  /** past + t (1,). */
+  /** Tokens of the longest sequence of the batch, the new ones included: a 32-bit scalar. */
   readonly total: string;
-  /** total as a 32-bit scalar. */
-  readonly totalScalar: string;
-  /** total - 1, 32 bits (1,). */
+  /** Each sequence's, less one: 32 bits (b,). */
   readonly lastIndex: string;
-  /** The axis of a cache tensor that counts tokens (1,). */
-  readonly cacheAxis: string;
 }
 
 export function sequenceLengths(graph: OnnxGraph): Lengths {
-  const tokens = graph.input(GRAPH_PORTS.tokens, "int64", [1, "t"]);
-  const past = graph.input(GRAPH_PORTS.pastLength, "int64", [1]);
-  const shape = graph.node("Shape", [tokens], { attributes: { start: { int: 1 }, end: { int: 2 } } });
-  const total = graph.node("Add", [past, shape]);
-  const int32 = { to: { int: ELEMENT_TYPES.int32 } };
-  const total32 = graph.node("Cast", [total], { attributes: int32 });
-  const one = graph.constant("one", "int32", [1], [1]);
-  const scalar = graph.constant("scalar", "int64", [0], []);
   return {
-    past,
-    total,
-    totalScalar: graph.node("Reshape", [total32, scalar]),
-    lastIndex: graph.node("Sub", [total32, one]),
-    cacheAxis: graph.constant("cache.axis", "int64", [1], [2]),
+    total: graph.input(GRAPH_PORTS.total, "int32", []),
+    lastIndex: graph.input(GRAPH_PORTS.lastIndex, "int32", ["b"]),
   };
 }
 
-/** Grouped-query attention with rotary positions over the cache and the new tokens; q, k, v or all three packed in q. */
+/**
+ * Grouped-query attention with rotary positions over the cache and the new tokens; q, k, v or all three packed in q. Where
+ * past and present are the same memory the new keys and values are written there and nothing is copied. One new token of
+ * each of several sequences, or several of one.
+ */
 export function attention(
   graph: OnnxGraph,
   qkv: readonly [string] | readonly [string, string, string],
@@ -84,24 +72,14 @@ export function attention(
   options: AttentionOptions,
 ): string {
   const { layer, shape } = options;
-  const cacheDims = [1, shape.kvHeads, "capacity", shape.headSize];
+  const cacheDims = ["b", shape.kvHeads, "capacity", shape.headSize];
   const pastKey = graph.input(GRAPH_PORTS.pastKey(layer), "float32", cacheDims);
   const pastValue = graph.input(GRAPH_PORTS.pastValue(layer), "float32", cacheDims);
   const [q, k = "", v = ""] = qkv;
-  const present = [`present.key.${layer}`, `present.value.${layer}`] as const;
+  const present = [GRAPH_PORTS.presentKey(layer), GRAPH_PORTS.presentValue(layer)] as const;
   const attended = graph.node(
     "GroupQueryAttention",
-    [
-      q,
-      k,
-      v,
-      pastKey,
-      pastValue,
-      lengths.lastIndex,
-      lengths.totalScalar,
-      options.rotary.cos,
-      options.rotary.sin,
-    ],
+    [q, k, v, pastKey, pastValue, lengths.lastIndex, lengths.total, options.rotary.cos, options.rotary.sin],
     {
       domain: CONTRIB,
       outputs: [`attended.${layer}`, ...present],
@@ -115,14 +93,6 @@ export function attention(
       },
     },
   );
-  // Only the new tokens' keys and values leave the graph; the worker keeps the rest and would get it back as a copy.
-  const newDims = [1, shape.kvHeads, "t", shape.headSize];
-  for (const [from, to] of [
-    [present[0], GRAPH_PORTS.newKey(layer)],
-    [present[1], GRAPH_PORTS.newValue(layer)],
-  ] as const) {
-    graph.node("Slice", [from, lengths.past, lengths.total, lengths.cacheAxis], { outputs: [to] });
-    graph.output(to, "float32", newDims);
-  }
+  for (const port of present) graph.output(port, "float32", cacheDims);
   return attended;
 }

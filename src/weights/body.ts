@@ -40,6 +40,7 @@ export interface BodyOptions {
 export async function buildBody(options: BodyOptions): Promise<Uint8Array<ArrayBuffer>> {
   const { weights, data, shape } = options;
   const graph = createOnnxGraph("body");
+  const tokens = graph.input(GRAPH_PORTS.tokens, "int64", ["b", "t"]);
   const lengths = sequenceLengths(graph);
   const body: Body = {
     graph,
@@ -61,15 +62,15 @@ export async function buildBody(options: BodyOptions): Promise<Uint8Array<ArrayB
   const blocks = await options.architecture(body);
 
   const tap = (layer: number) => {
-    graph.output(GRAPH_PORTS.residual(layer), "float32", [1, "t", shape.width]);
+    graph.output(GRAPH_PORTS.residual(layer), "float32", ["b", "t", shape.width]);
     return GRAPH_PORTS.residual(layer);
   };
-  const rows = gatherRows(graph, "token_embd.weight", options.embedding, GRAPH_PORTS.tokens);
+  const rows = gatherRows(graph, "token_embd.weight", options.embedding, tokens);
   let x = graph.node("Identity", [blocks.embed(rows)], { outputs: [tap(0)] });
   for (let layer = 0; layer < shape.layers; layer++) {
     x = await blocks.block(layer, x, tap(layer + 1));
   }
   await body.norm(x, "output_norm.weight", GRAPH_PORTS.hidden);
-  graph.output(GRAPH_PORTS.hidden, "float32", [1, "t", shape.width]);
+  graph.output(GRAPH_PORTS.hidden, "float32", ["b", "t", shape.width]);
   return graph.encode();
 }

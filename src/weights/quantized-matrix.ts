@@ -94,7 +94,7 @@ export function linear(
   });
 }
 
-/** Token ids (1, t) → rows of the matrix (1, t, columns). */
+/** Token ids (b, t) → rows of the matrix (b, t, columns). */
 export function gatherRows(
   graph: OnnxGraph,
   name: string,

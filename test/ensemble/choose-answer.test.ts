@@ -126,6 +126,7 @@ describe("an answer that is chosen", () => {
     expect(choices.predictionSet).toBeNull();
     expect(confidence).toEqual({
       value: null,
+      gap: "nothing_calibrated",
       reason: "nothing was calibrated on questions asked in a plain text for these members",
     });
   });

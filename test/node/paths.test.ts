@@ -12,6 +12,7 @@ test("everything lies under CONCORD_HOME, and asking creates nothing", () => {
     scores: join(home, "scores"),
     maps: join(home, "maps"),
     database: join(home, "agreement.sqlite"),
+    watch: join(home, "watch.json"),
   });
   expect(existsSync(home)).toBe(false);
 });

@@ -1,5 +1,4 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import pc from "picocolors";
 import { createGateway } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
 import { createProbes } from "../../../src/ensemble/probes.ts";
@@ -7,28 +6,34 @@ import type { Embedder } from "../../../src/ports/embedder.ts";
 import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
-import type { Health } from "../../../src/ports/health.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import type { Watch } from "../../../src/watch/watch.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
+import { openWatch, openWebhook } from "../open-watch.ts";
 import { createProgressBar } from "../progress-bar.ts";
 import { startServer } from "../server.ts";
+import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
+import { openTelemetry } from "../telemetry/open-telemetry.ts";
+import { CONCORD_VERSION } from "../version.ts";
+import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
-interface ServeOptions {
+interface ServeOptions extends WatchOptions {
   readonly host: string;
   readonly port: number;
   readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
+  readonly logLevel: LogLevel;
+  readonly otlpEndpoint?: string;
 }
 
 export function registerServeCommand(program: Command): void {
-  program
-    .command("serve")
+  addWatchOptions(program.command("serve"))
     .description("start the gateway; the first start fetches the models")
     .addOption(new Option("--host <address>", "where to listen").env("HOST").default("127.0.0.1"))
     .addOption(
@@ -47,6 +52,18 @@ export function registerServeCommand(program: Command): void {
         .default(1)
         .argParser(quorum),
     )
+    .addOption(
+      new Option("--log-level <level>", "requests are told at info, health checks at debug")
+        .env("CONCORD_LOG_LEVEL")
+        .default("info")
+        .choices(LOG_LEVELS),
+    )
+    .addOption(
+      new Option(
+        "--otlp-endpoint <url>",
+        "a collector that traces are sent to, such as http://127.0.0.1:4318",
+      ).env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
@@ -55,6 +72,16 @@ async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
   let engine: OpenEngine | null = null;
   const late = createLateEngine();
+  const told = await openTelemetry({
+    level: options.logLevel,
+    otlpEndpoint: options.otlpEndpoint,
+    version: CONCORD_VERSION,
+    knownModels: () => [...late.engine.models(), ...late.embedder.models()].map(({ id }) => id),
+  });
+  const { log, telemetry } = told;
+  const warn = (line: string): void => log.warn(line);
+  const watching = watchChoices(options);
+  const webhook = await openWebhook(watching, warn);
   const app = createGateway({
     engine: late.engine,
     embedder: late.embedder,
@@ -63,23 +90,40 @@ async function serve(options: ServeOptions): Promise<void> {
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
     apiKey: process.env["CONCORD_API_KEY"] || undefined,
+    telemetry,
+    metrics: told.metrics,
+    onInternalError: (error, requestId) =>
+      log.error({ err: error, request_id: requestId }, `request ${requestId} failed`),
   });
   const server = await startServer({ app, host: options.host, port: options.port });
   let encoders: OpenSentenceEncoders | null = null;
+  let watch: Watch | null = null;
+  let sent = true;
   try {
-    say(`concord listens on ${pc.bold(server.url)} and is getting ready`);
-    const opening = { progress: createProgressBar(), signal };
+    log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
+    const lines = process.stderr.isTTY ? process.stderr : logLines(log);
     const supervised = {
-      ...opening,
+      progress: createProgressBar(lines),
+      signal,
       memberTimeoutMs: options.memberTimeoutMs,
-      onHealth: (health: Health) => sayHealth(health, engine !== null),
+      onHealth: telemetry.healthChanged,
+      onQuestions: telemetry.questionsOpen,
     };
     engine = await openEngine({
       ...supervised,
+      telemetry,
       keepText: options.keepText === true,
       quorum: options.quorum,
     });
     encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
+    watch = await openWatch({
+      ...watching,
+      members: engine.members,
+      writer: engine.observationWriter,
+      telemetry,
+      webhook,
+      warn,
+    });
     const natives = nativeVectors(encoders.spaces, engine.members);
     const created = Math.floor(systemClock.now() / 1000);
     const probes = createProbes({
@@ -88,18 +132,24 @@ async function serve(options: ServeOptions): Promise<void> {
       clock: systemClock,
       fitHead: fitHeadInWorker,
     });
-    late.arrive({ engine, embedder: createEmbedder({ encoders, natives, created }), probes });
+    late.arrive(
+      watchedServices(watch, { engine, embedder: createEmbedder({ encoders, natives, created }), probes }),
+    );
     const names = engine.models().map((model) => model.id);
-    say(`${pc.green("ready")}: ${server.url}/v1 answers as ${names.join(", ")}`);
+    log.info({ models: names }, `ready: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
-    say("stopping: running answers may finish");
+    log.info("stopping: running answers may finish");
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await watch?.close();
     await encoders?.close();
     await engine?.close();
+    sent = await told.close();
   }
+  // A collector that hangs would hold the process open until it is given up.
+  if (!sent) process.exit();
 }
 
 /** What answers requests. */
@@ -107,6 +157,19 @@ interface Services {
   readonly engine: Engine;
   readonly embedder: Embedder;
   readonly probes: Probes;
+}
+
+/** Nothing is read in the background while one of them is asked. */
+function watchedServices(watch: Watch, { engine, embedder, probes }: Services): Services {
+  return {
+    engine: watch.watched(engine),
+    embedder: { ...embedder, embed: (request) => watch.during(() => embedder.embed(request)) },
+    probes: {
+      ...probes,
+      fit: (request) => watch.during(() => probes.fit(request)),
+      classify: (request) => watch.during(() => probes.classify(request)),
+    },
+  };
 }
 
 /** Stands in for the services until they have come: until then nothing is answered, and it is said why. */
@@ -151,17 +214,6 @@ function createLateEngine() {
       arrived = services;
     },
   };
-}
-
-/** @param served whether a first start is over: that all are up is told then */
-function sayHealth({ id, state, reason, restartsAt }: Health, served: boolean): void {
-  if (state === "up" && served) say(`${pc.green("back")}: ${id}`);
-  if (restartsAt === null) return;
-  say(`${pc.red("lost")}: ${id} (${reason}); it is started again at ${new Date(restartsAt).toISOString()}`);
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

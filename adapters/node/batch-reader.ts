@@ -1,0 +1,247 @@
+import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
+import type { ModelShape } from "../../src/weights/model-shape.ts";
+import { createKvCache } from "./kv-cache.ts";
+import { nativeTensor, type NativeSession, type NativeTensor } from "./native-session.ts";
+import type { AppendRequest, AppendResult } from "./worker-messages.ts";
+
+/*
+ * Continuous batching. Of the sequences that wait, those with one token left are read together in one run of the graph, so
+ * that its weights are read once for all; of a longer piece, one chunk is read, and then it is the others' turn. Who comes
+ * joins at the next run, and who goes leaves at once.
+ */
+
+/** A piece of a sequence to read. */
+export interface ReadJob {
+  readonly request: AppendRequest;
+  finish(result: AppendResult): void;
+  fail(error: unknown): void;
+}
+
+export interface BatchReader {
+  add(job: ReadJob): void;
+  /** Frees a sequence's slot; what it still waits for is never read. */
+  forget(sequence: number): void;
+  /** Whether anything waits. */
+  readonly waiting: boolean;
+  /** One run of the graph. Call it only when something waits. */
+  step(): void;
+  release(): void;
+}
+
+/** Tokens of a longer piece that are read in one run: many where nobody waits, few where others write. */
+const CHUNK_TOKENS = { alone: 256, amongOthers: 32 } as const;
+/** Sequences that were written to so lately are still being written, milliseconds. */
+const LATELY_MS = 250;
+/** Slots of sequences that do not wait are read along rather than reading the weights once more. */
+const SLOTS_BETWEEN = 2;
+
+interface Open {
+  readonly slot: number;
+  /** Tokens that the slot holds for sure. */
+  length: number;
+}
+
+interface Waiting {
+  readonly job: ReadJob;
+  readonly open: Open;
+  /** Tokens of the piece that have been read. */
+  done: number;
+  readonly hidden: Float32Array<ArrayBuffer>;
+  readonly taps: readonly Float32Array<ArrayBuffer>[];
+}
+
+/** What one run reads: `count` slots from `first` on, `tokens` of each; those that do not wait are read for nothing. */
+interface Run {
+  readonly first: number;
+  readonly count: number;
+  readonly tokens: number;
+  readonly members: readonly Waiting[];
+}
+
+export function createBatchReader(session: NativeSession, shape: ModelShape): BatchReader {
+  const cache = createKvCache(shape);
+  const sequences = new Map<number, Open>();
+  /** By slot. */
+  const lengths: number[] = [];
+  let waiting: Waiting[] = [];
+  let lastShort = -Infinity;
+  let chunkIsNext = false;
+
+  function open(sequence: number): Open {
+    const known = sequences.get(sequence);
+    if (known !== undefined) return known;
+    const taken = new Set([...sequences.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    const opened = { slot, length: 0 };
+    sequences.set(sequence, opened);
+    lengths[slot] = 0;
+    return opened;
+  }
+
+  const isShort = ({ job, done }: Waiting): boolean => job.request.tokens.length - done === 1;
+
+  /** Short pieces and chunks of long ones in turn. */
+  function choose(): Run[] {
+    const short = waiting.filter(isShort);
+    const long = waiting.find((piece) => !isShort(piece));
+    if (short.length > 0) lastShort = performance.now();
+    if (long !== undefined && (short.length === 0 || chunkIsNext)) {
+      chunkIsNext = false;
+      const others = performance.now() - lastShort < LATELY_MS;
+      const left = long.job.request.tokens.length - long.done;
+      const tokens = Math.min(left, others ? CHUNK_TOKENS.amongOthers : CHUNK_TOKENS.alone);
+      return [{ first: long.open.slot, count: 1, tokens, members: [long] }];
+    }
+    chunkIsNext = true;
+    return neighbours(short);
+  }
+
+  function neighbours(short: readonly Waiting[]): Run[] {
+    const sorted = short.toSorted((a, b) => a.open.slot - b.open.slot);
+    const groups: Waiting[][] = [];
+    for (const piece of sorted) {
+      const last = groups.at(-1);
+      const end = last?.at(-1)?.open.slot ?? -Infinity;
+      if (last !== undefined && piece.open.slot - end <= SLOTS_BETWEEN + 1) last.push(piece);
+      else groups.push([piece]);
+    }
+    return groups.map((members) => {
+      const first = members[0]!.open.slot;
+      return { first, count: members.at(-1)!.open.slot - first + 1, tokens: 1, members };
+    });
+  }
+
+  function read({ first, count, tokens, members }: Run): void {
+    const ids = new BigInt64Array(new ArrayBuffer(8 * count * tokens));
+    const last = new Int32Array(new ArrayBuffer(4 * count));
+    // A slot that is read for nothing writes beyond what it holds.
+    for (let i = 0; i < count; i++) last[i] = lengths[first + i] ?? 0;
+    for (const {
+      job,
+      open: { slot },
+      done,
+    } of members) {
+      const { request } = job;
+      for (let t = 0; t < tokens; t++) ids[(slot - first) * tokens + t] = BigInt(request.tokens[done + t]!);
+      last[slot - first] = request.start + done + tokens - 1;
+    }
+    const total = Int32Array.from([Math.max(...last) + 1]);
+    cache.reserve(first + count, total[0]!, lengths);
+    const ports = statesOf(members, tokens);
+    const inputs = new Map([
+      [GRAPH_PORTS.tokens, nativeTensor(ids, [count, tokens])],
+      [GRAPH_PORTS.lastIndex, nativeTensor(last, [count])],
+      [GRAPH_PORTS.total, nativeTensor(copyOf(total), [])],
+    ]);
+    const outputs = new Map<string, NativeTensor>(
+      ports.map((port) => {
+        const size = count * tokens * shape.width;
+        const values = new Float32Array(new ArrayBuffer(4 * size));
+        return [port, nativeTensor(values, [count, tokens, shape.width])];
+      }),
+    );
+    try {
+      session.run(
+        new Map([...inputs, ...cache.past(first, count)]),
+        new Map([...outputs, ...cache.present(first, count)]),
+      );
+      for (const piece of members) keep(piece, piece.open.slot - first, tokens, outputs);
+    } finally {
+      for (const tensor of [...inputs.values(), ...outputs.values()]) tensor.release();
+    }
+  }
+
+  /** Takes a piece's states from a run in which it was the `at`-th sequence. */
+  function keep(
+    { job, open: opened, done, hidden, taps }: Waiting,
+    at: number,
+    tokens: number,
+    outputs: ReadonlyMap<string, NativeTensor>,
+  ): void {
+    const { request } = job;
+    const { width } = shape;
+    opened.length = request.start + done + tokens;
+    lengths[opened.slot] = opened.length;
+    const skipped = request.tokens.length - request.rows;
+    const from = Math.max(done, skipped);
+    const end = done + tokens;
+    if (from >= end) return;
+    const copy = (port: string, target: Float32Array): void => {
+      const rows = outputs.get(port)?.data as Float32Array;
+      const first = (at * tokens + from - done) * width;
+      target.set(rows.subarray(first, (at * tokens + tokens) * width), (from - skipped) * width);
+    };
+    copy(GRAPH_PORTS.hidden, hidden);
+    for (const [i, layer] of request.taps.entries()) copy(GRAPH_PORTS.residual(layer), taps[i]!);
+  }
+
+  return {
+    add(job) {
+      const { rows, taps } = job.request;
+      const empty = () => new Float32Array(new ArrayBuffer(4 * rows * shape.width));
+      const piece = {
+        job,
+        open: open(job.request.sequence),
+        done: 0,
+        hidden: empty(),
+        taps: taps.map(empty),
+      };
+      waiting.push(piece);
+    },
+    forget(sequence) {
+      const opened = sequences.get(sequence);
+      if (opened === undefined) return;
+      sequences.delete(sequence);
+      lengths[opened.slot] = 0;
+      // Whoever closed it looks at no answer any more.
+      for (const { job, hidden, taps } of waiting.filter((piece) => piece.open === opened)) {
+        job.finish({ hidden, taps });
+      }
+      waiting = waiting.filter((piece) => piece.open !== opened);
+      if (sequences.size === 0) cache.clear();
+    },
+    get waiting() {
+      return waiting.length > 0;
+    },
+    step() {
+      for (const run of choose()) {
+        // Behind the others, for the next chunk.
+        waiting = [...waiting.filter((piece) => !run.members.includes(piece)), ...run.members];
+        try {
+          read(run);
+        } catch (error) {
+          waiting = waiting.filter((piece) => !run.members.includes(piece));
+          for (const { job } of run.members) job.fail(error);
+          continue;
+        }
+        for (const piece of run.members) {
+          piece.done += run.tokens;
+          if (piece.done < piece.job.request.tokens.length) continue;
+          waiting.splice(waiting.indexOf(piece), 1);
+          piece.job.finish({ hidden: piece.hidden, taps: piece.taps });
+        }
+      }
+    },
+    release() {
+      cache.clear();
+      session.release();
+    },
+  };
+}
+
+/** The states that any of them wants of these tokens. */
+function statesOf(members: readonly Waiting[], tokens: number): string[] {
+  const wanting = members.filter(
+    ({ job: { request }, done }) => done + tokens > request.tokens.length - request.rows,
+  );
+  if (wanting.length === 0) return [];
+  const layers = new Set(wanting.flatMap(({ job }) => job.request.taps));
+  return [GRAPH_PORTS.hidden, ...[...layers].map((layer) => GRAPH_PORTS.residual(layer))];
+}
+
+function copyOf(values: Int32Array): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(new ArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}

@@ -1,0 +1,187 @@
+import { dirname, join } from "node:path";
+import { createRequire } from "node:module";
+import koffi from "koffi";
+
+/*
+ * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
+ * result would be copied whole at every token. Here results are written where they are wanted: a graph's operator that is
+ * given the same memory as past and as present cache appends to it in place. The library is the one that
+ * onnxruntime-node brings; its table of functions only ever grows at the end.
+ */
+
+/** Places in the table of functions: OrtApi of onnxruntime_c_api.h. */
+const FUNCTIONS = {
+  GetErrorMessage: [2, "str GetErrorMessage(void *)"],
+  CreateEnv: [3, "void *CreateEnv(int, str, _Out_ void **)"],
+  CreateSession: [
+    7,
+    process.platform === "win32"
+      ? "void *CreateSession(void *, str16, void *, _Out_ void **)"
+      : "void *CreateSession(void *, str, void *, _Out_ void **)",
+  ],
+  Run: [9, "void *Run(void *, void *, void *, void *, size_t, void *, size_t, void *)"],
+  CreateSessionOptions: [10, "void *CreateSessionOptions(_Out_ void **)"],
+  DisableMemPattern: [17, "void *DisableMemPattern(void *)"],
+  SetIntraOpNumThreads: [24, "void *SetIntraOpNumThreads(void *, int)"],
+  SetInterOpNumThreads: [25, "void *SetInterOpNumThreads(void *, int)"],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    "void *CreateTensorWithDataAsOrtValue(void *, void *, size_t, void *, size_t, int, _Out_ void **)",
+  ],
+  CreateCpuMemoryInfo: [69, "void *CreateCpuMemoryInfo(int, int, _Out_ void **)"],
+  ReleaseStatus: [93, "void ReleaseStatus(void *)"],
+  ReleaseSession: [95, "void ReleaseSession(void *)"],
+  ReleaseValue: [96, "void ReleaseValue(void *)"],
+  ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *)"],
+  AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *, str, str)"],
+} as const;
+
+/** The newest version of the table that has all of these. */
+const API_VERSION = 16;
+const WARNING = 2;
+const ARENA_ALLOCATOR = 1;
+const DEFAULT_MEMORY = 0;
+const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7 } as const;
+
+type Data = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
+
+/** A tensor over memory of ours; it is read and written in place. */
+export interface NativeTensor {
+  readonly pointer: bigint;
+  /** Its numbers, which must not move while it lives: made from a buffer of their own, never a short array. */
+  readonly data: Data;
+  release(): void;
+}
+
+export interface NativeSession {
+  /** Computes `outputs` from `inputs`, each a tensor by its name in the graph. @throws Error when the graph fails */
+  run(inputs: Tensors, outputs: Tensors): void;
+  release(): void;
+}
+
+export type Tensors = ReadonlyMap<string, NativeTensor>;
+
+type Handle = unknown;
+type Native = Readonly<Record<keyof typeof FUNCTIONS, (...parameters: unknown[]) => Handle>>;
+
+let loaded: { readonly native: Native; readonly environment: Handle; readonly memory: Handle } | null = null;
+
+/** The library in this thread, loaded once. */
+function runtime(): NonNullable<typeof loaded> {
+  if (loaded !== null) return loaded;
+  const library = koffi.load(libraryPath());
+  const base = koffi.decode(
+    library.func("OrtGetApiBase", "void *", [])(),
+    koffi.struct({ GetApi: "void *", GetVersionString: "void *" }),
+  ) as { GetApi: unknown };
+  const getApi = koffi.decode(base.GetApi, koffi.proto("void *(uint32_t)")) as (version: number) => Handle;
+  const last = Math.max(...Object.values(FUNCTIONS).map(([place]) => place));
+  const table = koffi.decode(getApi(API_VERSION), koffi.array("void *", last + 1)) as Handle[];
+  const native = Object.fromEntries(
+    Object.entries(FUNCTIONS).map(([name, [place, signature]]) => [
+      name,
+      koffi.decode(table[place], koffi.proto(signature)),
+    ]),
+  ) as unknown as Native;
+  const environment = made(native, native.CreateEnv, WARNING, "concord");
+  const memory = made(native, native.CreateCpuMemoryInfo, ARENA_ALLOCATOR, DEFAULT_MEMORY);
+  loaded = { native, environment, memory };
+  return loaded;
+}
+
+/** Beside the binding that onnxruntime-node loads. */
+function libraryPath(): string {
+  const name = {
+    linux: "libonnxruntime.so.1",
+    darwin: "libonnxruntime.1.dylib",
+    win32: "onnxruntime.dll",
+  }[process.platform as string];
+  if (name === undefined) throw new Error(`onnxruntime has no library for ${process.platform}`);
+  const main = createRequire(import.meta.url).resolve("onnxruntime-node");
+  return join(dirname(main), "..", "bin", "napi-v6", process.platform, process.arch, name);
+}
+
+/** @throws Error with onnxruntime's message when it gave a status */
+function check(native: Native, status: Handle): void {
+  if (status === null) return;
+  const message = String(native.GetErrorMessage(status));
+  native.ReleaseStatus(status);
+  throw new Error(`onnxruntime: ${message}`);
+}
+
+/** What a function leaves in its last parameter. */
+function made(native: Native, make: Native[keyof Native], ...parameters: unknown[]): Handle {
+  const result: Handle[] = [null];
+  check(native, make(...parameters, result));
+  return result[0];
+}
+
+export interface NativeSessionOptions {
+  /** Of the graph's file. */
+  readonly path: string;
+  /** Threads that one operator may use. */
+  readonly threads: number;
+}
+
+/** Loads a graph. @throws Error when onnxruntime cannot */
+export function openNativeSession({ path, threads }: NativeSessionOptions): NativeSession {
+  const { native, environment } = runtime();
+  const options = made(native, native.CreateSessionOptions);
+  check(native, native.SetIntraOpNumThreads(options, threads));
+  check(native, native.SetInterOpNumThreads(options, 1));
+  // Plans are remembered for each shape of the inputs, and the shapes here never stop changing.
+  check(native, native.DisableMemPattern(options));
+  // Idle threads that spin would take the cores from the other members.
+  check(native, native.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
+  const session = made(native, native.CreateSession, environment, path, options);
+  native.ReleaseSessionOptions(options);
+  const names = createNames();
+  return {
+    run(inputs, outputs) {
+      const [inputNames, inputPointers] = [names.of(inputs), pointersOf(inputs)];
+      const [outputNames, outputPointers] = [names.of(outputs), pointersOf(outputs)];
+      const [read, written] = [inputs.size, outputs.size];
+      check(
+        native,
+        native.Run(session, null, inputNames, inputPointers, read, outputNames, written, outputPointers),
+      );
+    },
+    release: () => void native.ReleaseSession(session),
+  };
+}
+
+/** A tensor over `data`. */
+export function nativeTensor(data: Data, dims: readonly number[]): NativeTensor {
+  const { native, memory } = runtime();
+  const type =
+    data instanceof Float32Array
+      ? ELEMENT_TYPES.float32
+      : data instanceof Int32Array
+        ? ELEMENT_TYPES.int32
+        : ELEMENT_TYPES.int64;
+  const shape = BigInt64Array.from(dims, BigInt);
+  const create = native.CreateTensorWithDataAsOrtValue;
+  const value = made(native, create, memory, data, data.byteLength, shape, dims.length, type);
+  return { pointer: koffi.address(value), data, release: () => void native.ReleaseValue(value) };
+}
+
+/** Names as C has them, kept where they are. */
+function createNames(): { of(tensors: Tensors): BigUint64Array } {
+  const kept = new Map<string, { readonly text: Uint8Array; readonly pointer: bigint }>();
+  function keep(name: string): bigint {
+    const known = kept.get(name);
+    if (known !== undefined) return known.pointer;
+    const encoded = new TextEncoder().encode(`${name}\0`);
+    // In a buffer of its own: short arrays may be moved.
+    const text = new Uint8Array(new ArrayBuffer(encoded.length));
+    text.set(encoded);
+    const pointer = koffi.address(text);
+    kept.set(name, { text, pointer });
+    return pointer;
+  }
+  return { of: (tensors) => BigUint64Array.from(tensors.keys(), keep) };
+}
+
+function pointersOf(tensors: Tensors): BigUint64Array {
+  return BigUint64Array.from(tensors.values(), ({ pointer }) => pointer);
+}
