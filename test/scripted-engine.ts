@@ -97,7 +97,11 @@ export const ending = (
   report: scriptedReport(question),
   confidence: { value: null, reason: "scripted" },
   ...(question.choices !== undefined && {
-    choices: { probabilities: question.choices.map((_, c) => (c === 0 ? 1 : 0)), predictionSet: null },
+    choices: {
+      chosen: 0,
+      probabilities: question.choices.map((_, c) => (c === 0 ? 1 : 0)),
+      predictionSet: null,
+    },
   }),
 });
 

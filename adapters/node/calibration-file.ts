@@ -28,12 +28,14 @@ const deciderSchema = z.object({
   logprobWeights: z.array(number),
   calibration: confidenceSchema,
   likeness: likenessSchema,
+  recalibratedOn: z.int().optional(),
 });
 const judgeSchema = z.object({
   memberIds,
   weights: z.array(number).min(2),
   calibration: confidenceSchema,
   likeness: likenessSchema,
+  recalibratedOn: z.int().optional(),
 });
 
 /** How a calibration came about, kept with it, and of it what is not in tensors. */
@@ -73,7 +75,7 @@ export interface CalibrationFile {
 
 export interface CalibrationSource {
   readonly seed: number;
-  readonly members: readonly ModelInfo[];
+  readonly members: readonly Pick<ModelInfo, "id" | "weightsHash" | "width">[];
   readonly sources: Readonly<Record<string, string>>;
 }
 
@@ -100,8 +102,9 @@ export async function writeCalibration(
       fitted: kind.fitted,
       calibrated: kind.calibrated,
       space: kind.space,
-      judges: kind.judges.map(({ memberIds: ids, weights, calibration, likeness }, j) => ({
+      judges: kind.judges.map(({ memberIds: ids, weights, calibration, likeness, recalibratedOn }, j) => ({
         memberIds: [...ids],
+        recalibratedOn,
         weights: [...weights],
         calibration: confidenceSchema.parse(calibration),
         likeness: recordLikeness(tensors, `answers.${k}.${j}`, likeness),
@@ -173,7 +176,7 @@ export function applicable(
 function recordDecider(
   tensors: Map<string, SafeTensor>,
   name: string,
-  { head, calibration, conformal, likeness }: ChoiceDecider,
+  { head, calibration, conformal, likeness, recalibratedOn }: ChoiceDecider,
 ): z.infer<typeof deciderSchema> {
   for (const [m, weights] of head.stateWeights.entries()) {
     tensors.set(`${name}.states.${m}`, vector(Float32Array.from(weights)));
@@ -181,6 +184,7 @@ function recordDecider(
   tensors.set(`${name}.conformal`, vector(Float32Array.from(conformal.calibrationScores)));
   return {
     memberIds: [...head.memberIds],
+    recalibratedOn,
     items: head.items,
     form: head.form,
     logprobWeights: [...head.logprobWeights],
@@ -192,7 +196,15 @@ function recordDecider(
 function deciderFrom(
   tensors: ReadonlyMap<string, SafeTensor>,
   name: string,
-  { memberIds: ids, items, form, logprobWeights, calibration, likeness }: z.infer<typeof deciderSchema>,
+  {
+    memberIds: ids,
+    items,
+    form,
+    logprobWeights,
+    calibration,
+    likeness,
+    recalibratedOn,
+  }: z.infer<typeof deciderSchema>,
 ): ChoiceDecider {
   return {
     head: {
@@ -211,6 +223,7 @@ function deciderFrom(
       calibrationScores: Array.from(numbers(tensors, `${name}.conformal`)),
     },
     likeness: likenessFrom(tensors, name, likeness),
+    recalibratedOn,
   };
 }
 

@@ -5,6 +5,7 @@ import { registerCalibrateCommand } from "./commands/calibrate.ts";
 import { registerReportCommand } from "./commands/report.ts";
 import { registerCompareCommand } from "./commands/compare.ts";
 import { registerEvaluateCommands } from "./commands/evaluate.ts";
+import { registerExperimentCommand } from "./commands/experiment.ts";
 import { registerFitCommand } from "./commands/fit.ts";
 import { registerLogCommands } from "./commands/log.ts";
 import { registerModelsCommands } from "./commands/models.ts";
@@ -43,6 +44,7 @@ registerEvaluateCommands(program);
 registerCompareCommand(program);
 registerCalibrateCommand(program);
 registerReportCommand(program);
+registerExperimentCommand(program);
 registerLogCommands(program);
 
 try {

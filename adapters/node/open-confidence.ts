@@ -23,10 +23,22 @@ export interface OpenConfidence {
   readonly book: ConfidenceBook;
 }
 
-/** What is known of how often these members' answers are right. @throws Error when the file is no usable calibration */
-export async function openConfidence({ members, space }: Ensemble): Promise<OpenConfidence> {
+/** The calibration in use: your own where there is one. */
+export async function calibrationPath(): Promise<string> {
   const own = fittedCalibrationPath();
-  const path = (await exists(own)) ? own : SHIPPED_CALIBRATION;
+  return (await exists(own)) ? own : SHIPPED_CALIBRATION;
+}
+
+/**
+ * What is known of how often these members' answers are right.
+ * @param given a calibration other than the one in use
+ * @throws Error when the file is no usable calibration
+ */
+export async function openConfidence(
+  { members, space }: Ensemble,
+  given?: string | undefined,
+): Promise<OpenConfidence> {
+  const path = given ?? (await calibrationPath());
   const file = await readCalibration(path);
   const book = applicable(
     file,

@@ -6,9 +6,13 @@ import type { EnsembleHealth } from "../../src/ports/health.ts";
 import type { LanguageModel } from "../../src/ports/language-model.ts";
 import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import type { AgreementLog } from "../../src/ports/agreement-log.ts";
+import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
 import type { Telemetry } from "../../src/ports/telemetry.ts";
 import {
   createSqliteAgreementLog,
+  createSqliteExperimentStore,
+  createSqliteFeedbackStore,
   createSqliteObservationWriter,
   createSqliteProbeStore,
 } from "../sqlite/better-sqlite3.ts";
@@ -18,6 +22,7 @@ import { KEEP_EVERYTHING, startUpkeep, type Retention } from "../sqlite/upkeep.t
 import { openConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
+import { openVariant, type OpenVariant, type Variant } from "./open-variant.ts";
 import { concordPaths } from "./paths.ts";
 import { systemTimers } from "./supervision.ts";
 
@@ -32,6 +37,8 @@ export interface EngineOptions extends OpenOptions {
   readonly quorum?: number | undefined;
   /** Default: nobody. */
   readonly telemetry?: Telemetry | undefined;
+  /** Ensembles of the same members under other maps, each a model of its own. Default none. */
+  readonly variants?: readonly Variant[] | undefined;
 }
 
 /**
@@ -48,6 +55,9 @@ export interface OpenEngine extends Engine {
   /** What the log tells, read on a thread of its own. */
   readonly observations: Observations;
   readonly observationWriter: ObservationWriter;
+  readonly experimentStore: ExperimentStore;
+  readonly feedbackStore: FeedbackStore;
+  readonly log: Pick<AgreementLog, "find">;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
@@ -60,6 +70,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
     retention = KEEP_EVERYTHING,
     quorum = 1,
     telemetry,
+    variants = [],
     memberTimeoutMs = MEMBER_TIMEOUT_MS,
   } = options;
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
@@ -81,25 +92,40 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   };
   const log = createSqliteAgreementLog(database);
   try {
-    const { ensemble, health, close } = await openEnsemble({ ...options, memberTimeoutMs });
+    const opening = { ...options, memberTimeoutMs };
+    const { ensemble, running, health, close: closeEnsemble } = await openEnsemble(opening);
+    const opened: OpenVariant[] = [];
+    const close = async (): Promise<void> => {
+      await Promise.all(opened.map((variant) => variant.close()));
+      await closeEnsemble();
+    };
     try {
       const { book } = await openConfidence(ensemble);
-      const engine = createEngine({
-        ensemble,
-        log,
-        clock: systemClock,
-        keepText,
-        redact,
-        quorum,
-        confidence: book,
-        telemetry,
-      });
+      const common = { log, clock: systemClock, keepText, redact, quorum, telemetry };
+      const engine = createEngine({ ...common, ensemble, confidence: book });
+      const others = new Map<string, Engine>();
+      for (const variant of variants) {
+        const { id } = variant;
+        if (engine.models().some((card) => card.id === id) || others.has(id)) {
+          throw new Error(`models: expected ids of their own, got ${id} again`);
+        }
+        const open = await openVariant(running, variant, opening);
+        opened.push(open);
+        others.set(id, createEngine({ ...common, ...open, id }));
+      }
       return {
-        ...engine,
+        models: () => [
+          ...engine.models(),
+          ...[...others].flatMap(([id, other]) => other.models().filter((card) => card.id === id)),
+        ],
+        answer: (question) => (others.get(question.model) ?? engine).answer(question),
         members: ensemble.members,
         observations,
         observationWriter: createSqliteObservationWriter(database),
         probeStore: createSqliteProbeStore(database),
+        experimentStore: createSqliteExperimentStore(database),
+        feedbackStore: createSqliteFeedbackStore(database),
+        log,
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();

@@ -32,6 +32,8 @@ export interface OpenEnsemble {
 }
 
 export interface FittedEnsemble extends OpenEnsemble {
+  /** Its members, which other ensembles may share. */
+  readonly running: OpenMembers;
   /** How its map came about. */
   readonly record: SpaceRecord;
 }
@@ -51,6 +53,7 @@ export async function openEnsemble(options: OpenOptions): Promise<FittedEnsemble
     const joined = await joinMembers(opened, { space, routes: record.routes }, options);
     return {
       ...joined,
+      running: opened,
       record,
       close: async () => {
         await Promise.all([joined.close(), opened.close()]);

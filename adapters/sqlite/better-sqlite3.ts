@@ -3,8 +3,11 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import type { AgreementLog, LogRecord } from "../../src/ports/agreement-log.ts";
 import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
 import { createAgreementLog } from "./agreement-log.ts";
 import { countedOf } from "./counted.ts";
+import { createExperimentStore } from "./experiment-store.ts";
+import { createFeedbackStore } from "./feedback-store.ts";
 import type { LogConnection } from "./log-database.ts";
 import { createObservations, createObservationWriter } from "./observations.ts";
 import { createProbeStore } from "./probe-store.ts";
@@ -62,6 +65,16 @@ function groupOf({ model, report, experiment }: LogRecord): RollupGroup {
     experiment: experiment?.name ?? null,
     arm: experiment?.arm ?? null,
   };
+}
+
+/** Experiments in a SQLite file that `openDatabase` opened. */
+export function createSqliteExperimentStore(database: Database): ExperimentStore {
+  return createExperimentStore(connectionOf(database));
+}
+
+/** Feedback in a SQLite file that `openDatabase` opened. */
+export function createSqliteFeedbackStore(database: Database): FeedbackStore {
+  return createFeedbackStore(drizzle(database));
 }
 
 /** Probes in a SQLite file that `openDatabase` opened. */

@@ -3,8 +3,11 @@ import { drizzle } from "drizzle-orm/d1";
 import type { AgreementLog } from "../../src/ports/agreement-log.ts";
 import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
+import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
 import { createAgreementLog } from "./agreement-log.ts";
 import { createObservations, createObservationWriter } from "./observations.ts";
+import { createExperimentStore } from "./experiment-store.ts";
+import { createFeedbackStore } from "./feedback-store.ts";
 import { createProbeStore } from "./probe-store.ts";
 
 /** The agreement log in a D1 database that has the migrations; a D1 batch is one transaction. */
@@ -31,6 +34,22 @@ export function createD1Observations(database: D1Database): Observations & Obser
       },
     }),
   };
+}
+
+/** Experiments in a D1 database that has the migrations. */
+export function createD1ExperimentStore(database: D1Database): ExperimentStore {
+  const db = drizzle(database);
+  return createExperimentStore({
+    db,
+    commit: async (inserts) => {
+      await db.batch(inserts);
+    },
+  });
+}
+
+/** Feedback in a D1 database that has the migrations. */
+export function createD1FeedbackStore(database: D1Database): FeedbackStore {
+  return createFeedbackStore(drizzle(database));
 }
 
 /** Probes in a D1 database that has the migrations. */

@@ -32,8 +32,8 @@ export function openDatabase(path: string): Database {
 }
 
 function prepare(database: Database): void {
-  // Takes effect on a file that is still empty: it can then give free space back a little at a time.
-  database.pragma("auto_vacuum = incremental");
+  // A file that is still empty can be made one that gives free space back a little at a time; another is left as it is.
+  if (database.pragma("page_count", { simple: true }) === 0) database.pragma("auto_vacuum = incremental");
   // A migration that rebuilds a table must not cascade into the rows that refer to it.
   database.pragma("foreign_keys = off");
   migrate(database);

@@ -21,7 +21,7 @@ const bytes = customType<{ data: Uint8Array; driverData: DriverBytes }>({
 });
 
 /** Numbers as float32, little-endian. */
-const float32s = customType<{ data: Float32Array; driverData: DriverBytes }>({
+export const float32s = customType<{ data: Float32Array; driverData: DriverBytes }>({
   dataType: () => "blob",
   toDriver(values) {
     const view = new DataView(new ArrayBuffer(4 * values.length));

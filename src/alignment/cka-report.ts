@@ -1,5 +1,6 @@
 import { type Matrix, shape } from "../linalg/matrix.ts";
-import { escapeXml } from "./escape-xml.ts";
+import { rampColour, rampInk } from "../charts/colour-ramp.ts";
+import { escapeXml } from "../charts/escape-xml.ts";
 
 /** One axis of a CKA map: a member and the layers that were compared. */
 export interface CkaAxis {
@@ -29,17 +30,6 @@ const RIGHT = 84;
 const BOTTOM = 28;
 /** Width to allow for a character of the 11 px text. */
 const CHARACTER = 6.4;
-/** Up to this value dark numbers stand out more than white ones. */
-const DARK_INK_BELOW = 0.69;
-/** Colour at 0, .25, .5, .75 and 1: pale yellow through green to deep blue, lightness falling evenly. */
-const RAMP = [
-  [253, 249, 220],
-  [186, 224, 182],
-  [92, 184, 186],
-  [44, 118, 170],
-  [24, 50, 112],
-] as const;
-
 /**
  * A plain-text table: one line a row layer, one column a column layer, two decimals.
  * @throws RangeError when the axes do not fit the matrix
@@ -136,10 +126,10 @@ function cells({ rows, columns, values }: CkaMap): string {
       const value = values.data[i * values.columns + j]!;
       const x = LEFT + j * CELL_WIDTH;
       const y = TOP + i * CELL_HEIGHT;
-      const ink = value < DARK_INK_BELOW ? "dark" : "light";
+      const ink = rampInk(value);
       parts.push(
         `<g><title>${escapeXml(`${rows.name} ${rowLayer}, ${columns.name} ${columnLayer}: ${value.toFixed(3)}`)}</title>` +
-          `<rect x="${x}" y="${y}" width="${CELL_WIDTH - 1}" height="${CELL_HEIGHT - 1}" rx="2" fill="${colour(value)}"/>` +
+          `<rect x="${x}" y="${y}" width="${CELL_WIDTH - 1}" height="${CELL_HEIGHT - 1}" rx="2" fill="${rampColour(value)}"/>` +
           `<text class="value ${ink}" x="${x + (CELL_WIDTH - 1) / 2}" y="${y + CELL_HEIGHT / 2 + 4}">${valueLabel(value)}</text></g>`,
       );
     }
@@ -148,9 +138,7 @@ function cells({ rows, columns, values }: CkaMap): string {
 }
 
 function legend(x: number, bodyHeight: number): string {
-  const stops = RAMP.map(
-    (_, i) => `<stop offset="${i / (RAMP.length - 1)}" stop-color="${colour(i / (RAMP.length - 1))}"/>`,
-  );
+  const stops = [0, 0.25, 0.5, 0.75, 1].map((at) => `<stop offset="${at}" stop-color="${rampColour(at)}"/>`);
   const ticks = [0, 0.5, 1].map(
     (value) => `<text class="faint" x="${x + 18}" y="${TOP + bodyHeight * (1 - value) + 4}">${value}</text>`,
   );
@@ -159,16 +147,6 @@ function legend(x: number, bodyHeight: number): string {
     `<rect x="${x}" y="${TOP}" width="12" height="${bodyHeight}" rx="2" fill="url(#ramp)"/>`,
     ...ticks,
   ].join("\n");
-}
-
-/** `#rrggbb` of a value in [0, 1], by straight lines between the ramp's colours. */
-function colour(value: number): string {
-  const place = Math.min(1, Math.max(0, value)) * (RAMP.length - 1);
-  const i = Math.min(RAMP.length - 2, Math.floor(place));
-  const from = RAMP[i]!;
-  const to = RAMP[i + 1]!;
-  const channels = from.map((low, c) => Math.round(low + (place - i) * (to[c]! - low)));
-  return `#${channels.map((channel) => channel.toString(16).padStart(2, "0")).join("")}`;
 }
 
 function checkAxes({ rows, columns, values }: CkaMap): void {

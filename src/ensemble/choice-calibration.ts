@@ -16,6 +16,8 @@ export interface ChoiceDecider {
   /** Over the head's own probabilities. */
   readonly conformal: ConformalRule;
   readonly likeness: Likeness;
+  /** Answers that calibration and prediction sets were fitted on again, from feedback; absent: on the kind's items. */
+  readonly recalibratedOn?: number | undefined;
 }
 
 /** Questions of one kind, and who can decide them. */
@@ -87,6 +89,8 @@ function headOf(memberIds: readonly string[], items: readonly ScoredItem[]): Cho
 export interface DecidedChoices {
   /** Calibrated, together 1 (c). */
   readonly probabilities: readonly number[];
+  /** The head's own (c). */
+  readonly raw: readonly number[];
   /** Indices of the choices that the right one is among with the coverage asked for. */
   set(coverage: number): number[];
 }
@@ -96,6 +100,7 @@ export function decideChoices(decider: ChoiceDecider, evidence: OptionEvidence):
   const own = headProbabilities(decider.head, evidence);
   return {
     probabilities: calibrate(decider.calibration, own),
+    raw: own,
     set: (coverage) => predictionSet(decider.conformal, own, coverage),
   };
 }

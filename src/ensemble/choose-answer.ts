@@ -1,17 +1,16 @@
-import type { ChoiceProbabilities, Confidence, Question } from "../ports/engine.ts";
+import type { ChoiceProbabilities, Question } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { ChoiceKind } from "./choice-calibration.ts";
+import type { ToldConfidence } from "./confidence.ts";
 import type { Ensemble } from "./ensemble.ts";
 import { createSampler } from "./sampler.ts";
 import { contextOf, spacedChoices, weighChoices } from "./weigh-choices.ts";
 
 /** The choice that answers a question. */
-export interface ChosenAnswer {
+export interface ChosenAnswer extends ToldConfidence {
   /** Of its text, in the answering vocabulary. */
   readonly tokens: Int32Array;
-  /** That it is the right one. */
-  readonly confidence: Confidence;
   readonly choices: ChoiceProbabilities;
 }
 
@@ -51,14 +50,17 @@ export async function chooseAnswer(
   const values = choices.map(({ value }) => value);
   const asked = { context, choices: spacedChoices(context, values) };
   const options = { kinds, coverage: demands?.coverage ?? null, signal };
-  const { probabilities, predictionSet, confidenceIn } = await whoeverIsLeft(ensemble, quorum, (present) =>
-    weighChoices(present, asked, options),
+  const { probabilities, predictionSet, forecast, confidenceIn } = await whoeverIsLeft(
+    ensemble,
+    quorum,
+    (present) => weighChoices(present, asked, options),
   );
   const chosen = createSampler(sampling, [], random).draw(Float32Array.from(probabilities, Math.log));
   return {
     tokens: tokens[chosen] ?? new Int32Array(0),
     confidence: confidenceIn(chosen),
-    choices: { probabilities, predictionSet },
+    forecast,
+    choices: { chosen, probabilities, predictionSet },
   };
 }
 

@@ -145,7 +145,7 @@ export function reportAnswerConfidence(
   const rows = judged.flatMap(({ judge, told }) => {
     const who = judge.memberIds.length > 1 ? ENSEMBLE_ID : judge.memberIds.join();
     const own = told.map(({ features, right }): Verdict => ({
-      confidence: judgeAnswer(judge, features),
+      confidence: judgeAnswer(judge, features).confidence,
       correct: right,
     }));
     const plain = told.map(({ features, right }): Verdict => ({

@@ -1,8 +1,16 @@
-import type { Confidence, ConfidenceGap, MemberLoss, Question } from "../ports/engine.ts";
+import type {
+  CalibrationSet,
+  Confidence,
+  ConfidenceGap,
+  MemberLoss,
+  Question,
+  RawForecast,
+} from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { LanguageModel } from "../ports/language-model.ts";
 import type { AnswerOutcome } from "./answer.ts";
 import type { ChoiceKind } from "./choice-calibration.ts";
+import { judgeFingerprint } from "./fingerprint.ts";
 import { LEAST_LIKENESS, likenessOf } from "./likeness.ts";
 import { answerFeatures, judgeAnswer, MOST_TOKENS, promptState, type AnswerKind } from "./short-answers.ts";
 
@@ -16,6 +24,22 @@ export const NOTHING_CALIBRATED: ConfidenceBook = { choices: [], answers: [] };
 
 /** The longest prompt that is compared with those a confidence was calibrated on, characters: they are single sentences. */
 const LONGEST_PROMPT = 1000;
+
+/** A confidence, and what it was calibrated from where it has a value. */
+export interface ToldConfidence {
+  readonly confidence: Confidence;
+  readonly forecast: RawForecast | null;
+}
+
+/** What an answer is told to be calibrated on. @param recalibratedOn answers that feedback judged; absent: the set's own items */
+export function calibrationOf(
+  name: string,
+  items: number,
+  recalibratedOn: number | undefined,
+): Pick<CalibrationSet, "name" | "items"> {
+  if (recalibratedOn === undefined) return { name, items };
+  return { name: `${name}, calibrated again on feedback`, items: recalibratedOn };
+}
 
 /** An answer and those who gave it. */
 export interface Answered {
@@ -33,7 +57,7 @@ export async function confidenceInText(
   { answers }: ConfidenceBook,
   question: Question,
   { members, losses, outcome: { completionTokens, signals } }: Answered,
-): Promise<Confidence> {
+): Promise<ToldConfidence> {
   const { prompt, sampling } = question;
   if (prompt.kind !== "text")
     return unknown("form", "of free answers, only those to plain texts were calibrated");
@@ -84,13 +108,17 @@ export async function confidenceInText(
     .sort((a, b) => b.likeness - a.likeness);
   if (nearest === undefined || nearest.likeness < LEAST_LIKENESS) return unknown("unlike", unlike);
   const { kind, judge, likeness } = nearest;
+  const { confidence, raw } = judgeAnswer(judge, answerFeatures(signals));
   return {
-    value: judgeAnswer(judge, answerFeatures(signals)),
-    kind: "short_answer",
-    calibration: { name: kind.name, items: kind.calibrated, likeness },
+    confidence: {
+      value: confidence,
+      kind: "short_answer",
+      calibration: { ...calibrationOf(kind.name, kind.calibrated, judge.recalibratedOn), likeness },
+    },
+    forecast: { by: await judgeFingerprint(judge), probabilities: [raw] },
   };
 }
 
-function unknown(gap: ConfidenceGap, reason: string): Confidence {
-  return { value: null, gap, reason };
+function unknown(gap: ConfidenceGap, reason: string): ToldConfidence {
+  return { confidence: { value: null, gap, reason }, forecast: null };
 }

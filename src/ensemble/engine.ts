@@ -35,6 +35,8 @@ import { createTracer } from "./trace.ts";
 export const ENSEMBLE_ID = "concord";
 
 export interface EngineOptions {
+  /** What the ensemble is called. Default `concord`. */
+  readonly id?: string | undefined;
   readonly ensemble: Ensemble;
   readonly log: AgreementLog;
   readonly clock: Clock;
@@ -57,6 +59,7 @@ export interface EngineOptions {
  * out, fused (penalties then count from there on). A member that was asked by its own name cannot be replaced.
  */
 export function createEngine({
+  id: ensembleId = ENSEMBLE_ID,
   ensemble,
   log,
   clock,
@@ -66,7 +69,9 @@ export function createEngine({
   quorum = 1,
   telemetry = noTelemetry,
 }: EngineOptions): Engine {
-  const answerers = new Map<string, Answerer>([[ENSEMBLE_ID, ensembleAnswerer(ensemble, clock, quorum)]]);
+  const answerers = new Map<string, Answerer>([
+    [ensembleId, ensembleAnswerer(ensembleId, ensemble, clock, quorum)],
+  ]);
   for (const member of ensemble.members) {
     answerers.set(member.info.id, memberAnswerer(ensemble, member, clock));
   }
@@ -95,7 +100,7 @@ export function createEngine({
       const named = answerers.get(question.model);
       if (named === undefined) throw unknownModel(question.model, [...answerers.keys()]);
       const out = nothingOut(clock);
-      const lone = question.model === ENSEMBLE_ID ? loneAnswerer(question) : null;
+      const lone = question.model === ensembleId ? loneAnswerer(question) : null;
       if (lone === null) return yield* answerAs(named, question, out);
       try {
         yield* answerAs(lone, question, out);
@@ -162,8 +167,8 @@ export function createEngine({
         const loss = reading.losses[m] ?? null;
         return loss && { ...loss, position: before + loss.position };
       });
-      const confidence =
-        choice?.confidence ??
+      const { confidence, forecast } =
+        choice ??
         (await within(span, "calibrate", () =>
           confidenceInText(book, question, { members: answerer.ensemble.members, losses, outcome }),
         ));
@@ -201,6 +206,7 @@ export function createEngine({
         report,
         confidence,
         ...(choice !== null && { choices: choice.choices }),
+        ...(forecast !== null && { forecast }),
       };
     } finally {
       tellStages(span, reading.stages);
@@ -260,14 +266,14 @@ interface Answerer {
   readonly chatStops: readonly string[];
 }
 
-function ensembleAnswerer(ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
+function ensembleAnswerer(id: string, ensemble: Ensemble, clock: Clock, quorum: number): Answerer {
   const { members, space } = ensemble;
   return {
-    id: ENSEMBLE_ID,
+    id,
     ensemble,
     quorum,
     open: (prompt) => createFusedReading(ensemble, prompt, clock, quorum),
-    members: space.members.map(({ id, weight }) => ({ id, weight })),
+    members: space.members.map((member) => ({ id: member.id, weight: member.weight })),
     vocabulary: members[0],
     contextLength: Math.min(...members.map((member) => member.info.contextLength)),
     chatStops: [...new Set(members.flatMap((member) => member.tokenizer.chatStops))],

@@ -1,4 +1,5 @@
-import { escapeXml } from "../alignment/escape-xml.ts";
+import { escapeXml } from "../charts/escape-xml.ts";
+import { roundStep, tenth, tickDecimals, ticksOf, type AxisRange } from "../charts/scale.ts";
 import type { QualityCurves, QualityPoint } from "./quality-curves.ts";
 
 const LEFT = 60;
@@ -27,13 +28,6 @@ interface Panel {
   readonly xOf: (point: QualityPoint) => number;
   /** A point apart from the curve. */
   readonly mark: QualityPoint | null;
-}
-
-/** What the loss axis spans, nats. */
-interface Range {
-  readonly low: number;
-  readonly high: number;
-  readonly step: number;
 }
 
 /**
@@ -103,17 +97,17 @@ function style(): string {
   ].join("\n");
 }
 
-function drawPanel(panel: Panel, { byDimension }: QualityCurves, range: Range): string {
+function drawPanel(panel: Panel, { byDimension }: QualityCurves, range: AxisRange): string {
   const { left, points, xOf, mark } = panel;
   const x = logScale(points.map(xOf), left + INSET, left + PLOT_WIDTH - INSET);
   const y = (nats: number): number =>
-    round(TOP + (PLOT_HEIGHT * (range.high - nats)) / (range.high - range.low));
+    tenth(TOP + (PLOT_HEIGHT * (range.high - nats)) / (range.high - range.low));
   const right = left + PLOT_WIDTH;
   const bottom = TOP + PLOT_HEIGHT;
   const ticks = ticksOf(range).map(
     (nats) =>
       `<line class="grid" x1="${left}" y1="${y(nats)}" x2="${right}" y2="${y(nats)}"/>` +
-      `<text class="faint end" x="${left - 6}" y="${round(y(nats) + 4)}">${nats.toFixed(decimals(range))}</text>`,
+      `<text class="faint end" x="${left - 6}" y="${tenth(y(nats) + 4)}">${nats.toFixed(tickDecimals(range))}</text>`,
   );
   const lines = (byDimension.at(-1)?.memberNats ?? []).map(
     (nats, m) =>
@@ -124,11 +118,11 @@ function drawPanel(panel: Panel, { byDimension }: QualityCurves, range: Range): 
     const at = x(xOf(point));
     const next = points[i + 1];
     const crowded = next !== undefined && x(xOf(next)) - at < LABEL_WIDTH;
-    const [anchor, labelX] = crowded ? ["end", round(at + 6)] : ["middle", at];
+    const [anchor, labelX] = crowded ? ["end", tenth(at + 6)] : ["middle", at];
     return (
       `<g><title>${escapeXml(pointTitle(point))}</title>` +
       `<circle class="point" cx="${at}" cy="${y(point.nats)}" r="4"/>` +
-      `<text class="value ${anchor}" x="${labelX}" y="${round(y(point.nats) - 9)}">${point.nats.toFixed(3)}</text></g>` +
+      `<text class="value ${anchor}" x="${labelX}" y="${tenth(y(point.nats) - 9)}">${point.nats.toFixed(3)}</text></g>` +
       `<text class="faint ${anchor}" x="${labelX}" y="${bottom + 16}">${xOf(point)}</text>`
     );
   });
@@ -138,7 +132,7 @@ function drawPanel(panel: Panel, { byDimension }: QualityCurves, range: Range): 
       : [
           `<g><title>${escapeXml(`refined, ${pointTitle(mark)}`)}</title>` +
             `<path class="refined" d="${diamond(x(xOf(mark)), y(mark.nats))}"/>` +
-            `<text class="value middle" x="${x(xOf(mark))}" y="${round(y(mark.nats) + 19)}">${mark.nats.toFixed(3)}</text></g>`,
+            `<text class="value middle" x="${x(xOf(mark))}" y="${tenth(y(mark.nats) + 19)}">${mark.nats.toFixed(3)}</text></g>`,
         ];
   return [
     `<text x="${left}" y="${TOP - 10}">${escapeXml(panel.title)}</text>`,
@@ -197,43 +191,24 @@ function logScale(values: readonly number[], from: number, to: number): (value: 
   const low = Math.log(Math.min(...values));
   const high = Math.log(Math.max(...values));
   return (value) =>
-    round(high > low ? from + ((to - from) * (Math.log(value) - low)) / (high - low) : (from + to) / 2);
+    tenth(high > low ? from + ((to - from) * (Math.log(value) - low)) / (high - low) : (from + to) / 2);
 }
 
 /** All that is drawn, with room for the labels above and below. */
-function rangeOf({ byDimension, byTokens, refined }: QualityCurves): Range {
+function rangeOf({ byDimension, byTokens, refined }: QualityCurves): AxisRange {
   const drawn = [...byDimension, ...byTokens, ...(refined === null ? [] : [refined])].map(({ nats }) => nats);
   drawn.push(...(byDimension.at(-1)?.memberNats ?? []));
   const [least, most] = [Math.min(...drawn), Math.max(...drawn)];
   const room = Math.max(0.12 * (most - least), 0.01);
-  const raw = (most - least + 2 * room) / 6;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * ([1, 2, 5].find((factor) => factor * power >= raw) ?? 10);
-  return { low: least - room, high: most + room, step };
-}
-
-/** The multiples of the step within the range. */
-function ticksOf({ low, high, step }: Range): number[] {
-  const first = Math.ceil(low / step);
-  const last = Math.floor(high / step);
-  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
-}
-
-function decimals({ step }: Range): number {
-  return Math.max(0, -Math.floor(Math.log10(step)));
+  return { low: least - room, high: most + room, step: roundStep((most - least + 2 * room) / 6) };
 }
 
 function diamond(x: number, y: number): string {
-  return `M${x} ${round(y - 6)}L${round(x + 6)} ${y}L${x} ${round(y + 6)}L${round(x - 6)} ${y}Z`;
+  return `M${x} ${tenth(y - 6)}L${tenth(x + 6)} ${y}L${x} ${tenth(y + 6)}L${tenth(x - 6)} ${y}Z`;
 }
 
 function dash(m: number): string {
   return DASHES[m % DASHES.length] ?? DASHES[0];
-}
-
-/** To a tenth of a pixel. */
-function round(value: number): number {
-  return Math.round(10 * value) / 10;
 }
 
 /** `40,000`. */

@@ -30,6 +30,8 @@ export interface AnswerJudge {
   readonly calibration: ConfidenceCalibration;
   /** Of the prompts. */
   readonly likeness: Likeness;
+  /** Answers that the calibration was fitted on again, from feedback; absent: on the kind's. */
+  readonly recalibratedOn?: number | undefined;
 }
 
 /** Prompts of one kind, and how their answers are judged. */
@@ -56,7 +58,7 @@ export interface JudgedAnswer {
 
 const RIDGE = 1;
 const FOLDS = 5;
-const CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
+export const ANSWER_CALIBRATIONS = ["identity", "temperature", "beta", "isotonic"] as const;
 
 /**
  * ln p of the first token, the mean and the least ln p, the mean entropy; and where members were compared the mean
@@ -151,7 +153,8 @@ export function fitAnswerJudge(
   return {
     memberIds,
     weights,
-    calibration: chooseConfidenceCalibration(CALIBRATIONS, verdicts, { folds: FOLDS, random }).calibration,
+    calibration: chooseConfidenceCalibration(ANSWER_CALIBRATIONS, verdicts, { folds: FOLDS, random })
+      .calibration,
     likeness: fitLikeness(
       fit.map(({ state }) => state),
       calibrating.map(({ state }) => state),
@@ -159,9 +162,13 @@ export function fitAnswerJudge(
   };
 }
 
-/** P(right). @throws RangeError for features other than the judge's */
-export function judgeAnswer(judge: AnswerJudge, features: readonly number[]): number {
-  return calibrateConfidence(judge.calibration, logistic(judge.weights, features));
+/** P(right), and what it was before calibration. @throws RangeError for features other than the judge's */
+export function judgeAnswer(
+  judge: AnswerJudge,
+  features: readonly number[],
+): { readonly confidence: number; readonly raw: number } {
+  const raw = logistic(judge.weights, features);
+  return { confidence: calibrateConfidence(judge.calibration, raw), raw };
 }
 
 /** Each member's residual stream at half its depth, the mean over a text's tokens, one after another (Σ d). */

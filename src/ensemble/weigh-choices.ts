@@ -1,9 +1,11 @@
-import type { Confidence, Prompt } from "../ports/engine.ts";
+import type { Confidence, Prompt, RawForecast } from "../ports/engine.ts";
 import type { Tokenizer } from "../ports/tokenizer.ts";
+import { calibrationOf } from "./confidence.ts";
 import { decideChoices, nearestKind, type ChoiceKind } from "./choice-calibration.ts";
 import { optionProbabilities } from "./choice-head.ts";
 import { perByte } from "./choice-features.ts";
 import type { Ensemble } from "./ensemble.ts";
+import { headFingerprint } from "./fingerprint.ts";
 import { LEAST_LIKENESS } from "./likeness.ts";
 import type { ChoiceContext, ChoiceQuestion } from "./option-tokens.ts";
 import { BY_LOG_PROBABILITY } from "./row-names.ts";
@@ -15,6 +17,8 @@ export interface WeighedChoices {
   readonly probabilities: readonly number[];
   /** Indices; null where no coverage was asked for, or nothing can be promised. */
   readonly predictionSet: readonly number[] | null;
+  /** What the probabilities were calibrated from; null where they are not. */
+  readonly forecast: RawForecast | null;
   /** That this choice is the right one. */
   confidenceIn(choice: number): Confidence;
 }
@@ -46,11 +50,12 @@ export async function weighChoices(
     const found = nearestKind(kinds, form, memberIds, evidence);
     if (found !== null && found.likeness >= LEAST_LIKENESS) {
       const { kind, decider, likeness } = found;
-      const { probabilities, set } = decideChoices(decider, evidence);
-      const calibration = { name: kind.name, items: kind.items, likeness };
+      const { probabilities, raw, set } = decideChoices(decider, evidence);
+      const calibration = { ...calibrationOf(kind.name, kind.items, decider.recalibratedOn), likeness };
       return {
         probabilities,
         predictionSet: coverage === null ? null : set(coverage),
+        forecast: { by: await headFingerprint(decider.head), probabilities: raw },
         confidenceIn: (choice) => ({ value: probabilities[choice] ?? 0, kind: "choice", calibration }),
       };
     }
@@ -60,6 +65,7 @@ export async function weighChoices(
     return {
       probabilities: uncalibrated(scores),
       predictionSet: null,
+      forecast: null,
       confidenceIn: () => unknown,
     };
   } finally {

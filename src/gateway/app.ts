@@ -1,11 +1,16 @@
 import { Hono } from "hono";
 import { except } from "hono/combine";
 import { createMiddleware } from "hono/factory";
+import { createDashboard } from "../dashboard/app.tsx";
+import type { ConfidenceEvidence } from "../dashboard/sources.ts";
+import type { Experiments } from "../experiments/experiments.ts";
+import type { FeedbackDesk } from "../experiments/feedback.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Embedder } from "../ports/embedder.ts";
 import type { Engine } from "../ports/engine.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
+import type { Observations } from "../ports/observations.ts";
 import type { Probes } from "../ports/probes.ts";
 import { noTelemetry, type Telemetry } from "../ports/telemetry.ts";
 import { requireApiKey } from "./authentication.ts";
@@ -15,6 +20,18 @@ import { completions } from "./completions.ts";
 import type { AnswerSource, GatewayContext, GatewayEnvironment } from "./environment.ts";
 import { embeddings } from "./embeddings.ts";
 import { answerWithError, asGatewayError } from "./error-response.ts";
+import {
+  analyseObservations,
+  changeExperiment,
+  createExperiment,
+  findExperiment,
+  giveFeedback,
+  listExperiments,
+  listObservations,
+  moveExperiment,
+  removeExperiment,
+  stopExperiment,
+} from "./experiments.ts";
 import { health, ready, requireReady, type Readiness } from "./health.ts";
 import { describe } from "./invalid-field.ts";
 import { metrics, type MetricsText } from "./metrics.ts";
@@ -29,11 +46,17 @@ export interface GatewayDependencies {
   readonly embedder?: Embedder | undefined;
   /** Absent: there are no probes, and no paths for them. */
   readonly probes?: Probes | undefined;
+  /** Absent: there are no experiments and no feedback, and no paths for them. `engine` answers as experiments. */
+  readonly experiments?: GatewayExperiments | undefined;
+  /** What the log tells; absent: there is no dashboard. */
+  readonly observations?: Observations | undefined;
+  /** How far confidences can be trusted, for the dashboard; absent: it has no numbers of it. */
+  readonly confidence?: ConfidenceEvidence | undefined;
   readonly clock: Clock;
   readonly readiness: Readiness;
   /** How the members are, for `/readyz`; null while that is not known. */
   readonly health?: (() => EnsembleHealth | null) | undefined;
-  /** When given, every path but those of health asks for it as a bearer token. */
+  /** When given, every path but those of health asks for it as a bearer token, and the dashboard's pages ask for it once. */
   readonly apiKey?: string | undefined;
   /** The largest request body, bytes. Default 8 MiB, for the examples of a probe 64 MiB. */
   readonly bodyLimitBytes?: number | undefined;
@@ -47,6 +70,11 @@ export interface GatewayDependencies {
   readonly metrics?: (() => Promise<MetricsText>) | undefined;
 }
 
+export interface GatewayExperiments {
+  readonly experiments: Experiments;
+  readonly feedback: FeedbackDesk;
+}
+
 export type Gateway = Hono<GatewayEnvironment>;
 
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -56,6 +84,8 @@ const EXAMPLES_LIMIT_BYTES = 64 * 1024 * 1024;
 const PROBES = "/v1/probes";
 const CLASSIFY = "/classify";
 const METRICS = "/metrics";
+const EXPERIMENTS = "/v1/experiments";
+const FEEDBACK = "/feedback";
 
 /** The HTTP face of an engine: OpenAI's chat and text completions, embeddings, probes, the models, health. Routes may be added to it. */
 export function createGateway(deps: GatewayDependencies): Gateway {
@@ -72,7 +102,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
 
   app.use(identifyRequest(deps.newRequestId ?? (() => crypto.randomUUID())));
   app.use(observeRequests(deps.telemetry ?? noTelemetry, clock));
-  for (const path of ["/v1/*", CLASSIFY]) {
+  for (const path of ["/v1/*", CLASSIFY, FEEDBACK]) {
     if (deps.apiKey !== undefined) app.use(path, requireApiKey(deps.apiKey));
     app.use(path, except(PROBES, limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES)));
   }
@@ -85,6 +115,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     app.post("/v1/embeddings", answering, embeddings(embedder)).all(allowOnly("POST"));
   }
   if (deps.probes !== undefined) addProbes(app, answering, deps.probes, source);
+  if (deps.experiments !== undefined) addExperiments(app, answering, deps.experiments);
   app.get("/v1/models", listModels(source)).all(allowOnly("GET, HEAD"));
   app.get("/v1/models/:id{.+}", findModel(source)).all(allowOnly("GET, HEAD"));
   app.get("/healthz", health).all(allowOnly("GET, HEAD"));
@@ -93,7 +124,23 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     app.get(METRICS, metrics(deps.metrics)).all(allowOnly("GET, HEAD"));
   }
   app.get("/readyz", ready(deps.readiness, deps.health ?? (() => null))).all(allowOnly("GET, HEAD"));
+  if (deps.observations !== undefined) addDashboard(app, deps, deps.observations);
   return app;
+}
+
+function addDashboard(app: Gateway, deps: GatewayDependencies, observations: Observations): void {
+  const { clock, health: healthOf, probes, apiKey } = deps;
+  const dashboard = createDashboard({
+    experiments: deps.experiments?.experiments,
+    confidence: deps.confidence,
+    observations,
+    clock,
+    health: healthOf,
+    probes,
+    apiKey,
+    onInternalError: deps.onInternalError,
+  });
+  app.route("/", dashboard);
 }
 
 function addProbes(
@@ -113,6 +160,37 @@ function addProbes(
     .delete(answering, removeProbe(probes))
     .all(allowOnly("DELETE, GET, HEAD"));
   app.post(CLASSIFY, answering, classify(probes, clock)).all(allowOnly("POST"));
+}
+
+function addExperiments(
+  app: Gateway,
+  answering: ReturnType<typeof requireReady>,
+  { experiments, feedback }: GatewayExperiments,
+): void {
+  app
+    .post(EXPERIMENTS, answering, createExperiment(experiments))
+    .get(answering, listExperiments(experiments))
+    .all(allowOnly("GET, HEAD, POST"));
+  app
+    .get(`${EXPERIMENTS}/:name`, answering, findExperiment(experiments))
+    .patch(answering, changeExperiment(experiments))
+    .delete(answering, removeExperiment(experiments))
+    .all(allowOnly("DELETE, GET, HEAD, PATCH"));
+  const moves = [
+    ["start", moveExperiment((name) => experiments.start(name))],
+    ["pause", moveExperiment((name) => experiments.pause(name))],
+    ["stop", stopExperiment(experiments)],
+  ] as const;
+  for (const [move, handler] of moves) {
+    app.post(`${EXPERIMENTS}/:name/${move}`, answering, handler).all(allowOnly("POST"));
+  }
+  app
+    .get(`${EXPERIMENTS}/:name/analysis`, answering, analyseObservations(experiments))
+    .all(allowOnly("GET, HEAD"));
+  app
+    .get(`${EXPERIMENTS}/:name/observations`, answering, listObservations(experiments))
+    .all(allowOnly("GET, HEAD"));
+  app.post(FEEDBACK, answering, giveFeedback(feedback)).all(allowOnly("POST"));
 }
 
 /** An answer's id says what it is an answer to; it is also the request's. */
@@ -142,7 +220,7 @@ const allowOnly =
   };
 
 function unknownPath(c: GatewayContext): GatewayError {
-  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, embeddings, probes, models; and /classify.`;
+  const message = `${c.req.method} ${describe(c.req.path)}: there is no such path. The API is under /v1: chat/completions, completions, embeddings, probes, experiments, models; and /classify, /feedback.`;
   return new GatewayError("not_found", message);
 }
 

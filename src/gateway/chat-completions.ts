@@ -3,6 +3,7 @@ import { GatewayError } from "../ports/gateway-error.ts";
 import { askedAnswer } from "./answer-format.ts";
 import { answerEvents, requireModel, usageOf, wholeAnswer } from "./answer.ts";
 import { concordReport } from "./concord-report.ts";
+import { callerOf } from "./caller.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { chatLogprobs } from "./logprobs.ts";
@@ -26,12 +27,13 @@ export const chatCompletions =
   (sources: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
     const source = observed(sources, c);
-    const request = readChatRequest(await readJsonObject(c));
+    const body = await readJsonObject(c);
+    const request = readChatRequest(body);
     requireModel(source, request.model);
     const id = c.get("requestId");
     const head: Head = { id, created: Math.floor(source.clock.now() / 1000), model: request.model };
     const abort = disconnection(c);
-    const question = questionOf(request, id, abort.signal);
+    const question = { ...questionOf(request, id, abort.signal), caller: callerOf(c, body) };
     if (request.stream) {
       return streamChunks(c, chunksOf(source, request, question, head), abort, source.reportFailure);
     }

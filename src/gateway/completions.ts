@@ -10,6 +10,7 @@ import {
   type WholeAnswer,
 } from "./answer.ts";
 import { concordReport } from "./concord-report.ts";
+import { callerOf } from "./caller.ts";
 import type { AnswerSource, GatewayContext } from "./environment.ts";
 import { readFields } from "./invalid-field.ts";
 import { createCompletionLogprobs } from "./logprobs.ts";
@@ -34,14 +35,16 @@ export const completions =
   (sources: AnswerSource) =>
   async (c: GatewayContext): Promise<Response> => {
     const source = observed(sources, c);
-    const request = readCompletionRequest(await readJsonObject(c));
+    const body = await readJsonObject(c);
+    const request = readCompletionRequest(body);
     requireModel(source, request.model);
     const id = c.get("requestId");
     const created = Math.floor(source.clock.now() / 1000);
     const head: Head = { id, object: "text_completion", created, model: request.model };
     const abort = disconnection(c);
+    const asked = { caller: callerOf(c, body), signal: abort.signal };
     const questions = request.prompt.map((prompt, index) =>
-      questionOf(request, prompt, request.prompt.length === 1 ? id : `${id}-${index}`, abort.signal),
+      questionOf(request, prompt, request.prompt.length === 1 ? id : `${id}-${index}`, asked),
     );
     if (request.stream) {
       return streamChunks(c, chunksOf(source, request, questions, head), abort, source.reportFailure);
@@ -63,7 +66,7 @@ function questionOf(
   request: CompletionRequest,
   prompt: Prompt,
   requestId: string,
-  signal: AbortSignal,
+  from: Pick<Question, "caller" | "signal">,
 ): Question {
   const asked = askedAnswer(request);
   const free = asked.choices === undefined ? COMPLETION_TOKENS : null;
@@ -77,7 +80,7 @@ function questionOf(
     ...asked,
     topLogprobs: request.logprobs ?? null,
     echo: request.echo,
-    signal,
+    ...from,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Confidence, Question } from "../ports/engine.ts";
+import type { Confidence, ExperimentPart, Question } from "../ports/engine.ts";
 import type { AnswerEnd } from "./answer.ts";
 
 /**
@@ -6,7 +6,7 @@ import type { AnswerEnd } from "./answer.ts";
  * choices where it had any, and how far the members agreed.
  */
 export function concordReport(end: AnswerEnd, question: Question | undefined) {
-  const { report, confidence } = end;
+  const { report, confidence, experiment } = end;
   const { agreement } = report;
   const lost = report.members.flatMap((member) =>
     member.lost === undefined ? [] : [{ id: member.id, ...member.lost }],
@@ -16,6 +16,7 @@ export function concordReport(end: AnswerEnd, question: Question | undefined) {
     answered_by: report.answeredBy,
     ...(report.notFused === undefined ? {} : { not_fused: report.notFused }),
     ...(lost.length === 0 ? {} : { degraded: { lost } }),
+    ...(experiment === undefined ? {} : { experiment: experimentFields(experiment) }),
     ...confidenceFields(confidence),
     ...(question === undefined ? {} : demandedFields(end, question)),
     agreement: {
@@ -35,6 +36,16 @@ export function concordReport(end: AnswerEnd, question: Question | undefined) {
     })),
     bits_per_byte: report.bitsPerByte,
     entropy: report.entropy,
+  };
+}
+
+/** Of which arm the answer is; feedback about a shadow's answer names it by its own id. */
+function experimentFields({ name, arm, recorded, shadow }: ExperimentPart) {
+  return {
+    name,
+    arm,
+    recorded,
+    ...(shadow === undefined ? {} : { shadow: { arm: shadow.arm, request_id: shadow.requestId } }),
   };
 }
 

@@ -38,6 +38,7 @@ const renderings: Readonly<Record<GatewayErrorCode, Rendering>> = {
   payload_too_large: refused(413, "payload_too_large"),
   unauthorized: { ...refused(401, "invalid_api_key"), headers: { "www-authenticate": "Bearer" } },
   not_found: refused(404, "not_found"),
+  conflict: refused(409, "conflict"),
   method_not_allowed: refused(405, "method_not_allowed"),
   unsupported: refused(400, "unsupported_parameter"),
   // A client that went away reads nothing; one that still reads was cut off by a server that stops.

@@ -25,11 +25,22 @@ export function limitBody(maxBytes: number): MiddlewareHandler {
 }
 
 /**
- * The body as a JSON object, whatever the content type says. Top-level nulls are left out: to OpenAI they mean "not given".
+ * The body as a JSON object, whatever the content type says. Top-level nulls are left out, unless they are to be kept: to
+ * OpenAI they mean "not given".
  * @throws GatewayError invalid_request | cancelled
  */
-export async function readJsonObject(c: Context): Promise<Record<string, unknown>> {
-  const value = parseJson(decodeUtf8(await readBytes(c)));
+export async function readJsonObject(c: Context, nulls?: "keep nulls"): Promise<Record<string, unknown>> {
+  return objectOf(decodeUtf8(await readBytes(c)), nulls);
+}
+
+/** The same, of a body that may be left out: then without fields. */
+export async function readOptionalJsonObject(c: Context): Promise<Record<string, unknown>> {
+  const body = decodeUtf8(await readBytes(c));
+  return body === "" ? {} : objectOf(body);
+}
+
+function objectOf(body: string, nulls?: "keep nulls"): Record<string, unknown> {
+  const value = parseJson(body);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new GatewayError("invalid_request", `The body: expected a JSON object, got ${describe(value)}.`);
   }
@@ -38,7 +49,7 @@ export async function readJsonObject(c: Context): Promise<Record<string, unknown
     const message = `The body: expected an object of at most ${MOST_FIELDS} fields, got ${fields.length}.`;
     throw new GatewayError("invalid_request", message);
   }
-  return Object.fromEntries(fields.filter(([, field]) => field !== null));
+  return Object.fromEntries(fields.filter(([, field]) => nulls !== undefined || field !== null));
 }
 
 async function readBytes(c: Context): Promise<ArrayBuffer> {

@@ -75,6 +75,13 @@ export interface ExperimentArm {
   readonly arm: string;
 }
 
+/** Who asks, as far as an experiment assigns by it. */
+export interface Caller {
+  /** OpenAI's `user`. */
+  readonly user: string | null;
+  header(name: string): string | null;
+}
+
 export interface Question {
   readonly requestId: string;
   readonly model: string;
@@ -94,6 +101,8 @@ export interface Question {
   readonly demands?: Demands | undefined;
   /** Whose question it is; absent outside experiments. The log keeps it. */
   readonly experiment?: ExperimentArm | undefined;
+  /** Absent: nobody that is known. */
+  readonly caller?: Caller | undefined;
   readonly signal?: AbortSignal | undefined;
   /** What answering it is a part of; absent: nobody keeps how the answer comes about. */
   readonly span?: Span | undefined;
@@ -122,7 +131,27 @@ export type AnswerEvent =
       readonly confidence: Confidence;
       /** Only of a question with choices. */
       readonly choices?: ChoiceProbabilities;
+      /** What the confidence was calibrated from; absent where there is none. */
+      readonly forecast?: RawForecast;
+      /** Only of a question that an experiment has answered. */
+      readonly experiment?: ExperimentPart;
     };
+
+/** Probabilities as they were before calibration, and by whom. */
+export interface RawForecast {
+  /** Fingerprint of the weights that gave them. */
+  readonly by: string;
+  /** Of each choice, together 1; of a free answer one, that it is right. */
+  readonly probabilities: readonly number[];
+}
+
+/** The part that an answer has in an experiment. */
+export interface ExperimentPart extends ExperimentArm {
+  /** Whether it is a sample: only a running experiment takes any. */
+  readonly recorded: boolean;
+  /** The other arm of a pair, which answers later and under an id of its own. */
+  readonly shadow?: { readonly arm: string; readonly requestId: string };
+}
 
 /** The probability that an answer is right, or why none can be told. */
 export type Confidence =
@@ -170,6 +199,8 @@ export interface CalibrationSet {
 }
 
 export interface ChoiceProbabilities {
+  /** Index of the choice that is the answer. */
+  readonly chosen: number;
   /** Of each choice, together 1, in the order of the question: calibrated where there is a confidence (c). */
   readonly probabilities: readonly number[];
   /** Indices of the choices that the right one is among with the asked coverage; null: not asked for, or not calibrated. */

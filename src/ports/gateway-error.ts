@@ -6,6 +6,7 @@ export type GatewayErrorCode =
   | "payload_too_large"
   | "unauthorized"
   | "not_found"
+  | "conflict"
   | "method_not_allowed"
   | "unsupported"
   | "cancelled"

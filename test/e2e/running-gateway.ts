@@ -20,6 +20,8 @@ export async function createHome(): Promise<{ home: string; remove(): Promise<vo
 export interface RunningGateway {
   readonly url: string;
   readonly process: ChildProcess;
+  /** What it has said so far, on standard error. */
+  said(): string;
   /** Ends it as `kill -9` would. */
   kill(): Promise<void>;
   /** Ends it as Ctrl-C would; resolves with the exit code. */
@@ -28,10 +30,13 @@ export interface RunningGateway {
 
 const READY_WITHIN_MS = 240_000;
 
-/** Starts `concord serve` on a free port and waits until it can answer. */
-export async function startGateway(home: string): Promise<RunningGateway> {
+/** Starts `concord serve` on a free port and waits until it can answer. @param settings more of its environment */
+export async function startGateway(
+  home: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<RunningGateway> {
   const child = spawn(process.execPath, [CONCORD, "serve", "--port", "0"], {
-    env: { ...process.env, CONCORD_HOME: home, HOST: "127.0.0.1", NO_COLOR: "1" },
+    env: { ...process.env, CONCORD_HOME: home, HOST: "127.0.0.1", NO_COLOR: "1", ...settings },
     stdio: ["ignore", "ignore", "pipe"],
   });
   const exited = new Promise<number | null>((resolve) => {
@@ -50,6 +55,7 @@ export async function startGateway(home: string): Promise<RunningGateway> {
       return {
         url,
         process: child,
+        said: () => told,
         kill: async () => void (await end("SIGKILL")),
         stop: () => end("SIGINT"),
       };

@@ -38,7 +38,7 @@ describe("the page of confidences", () => {
     expect(page).toContain("<td>– (–––)</td>");
     expect(page).toContain("40 answers of mean confidence 0.700: 75.0 % right");
     expect(page).toContain("prefers-color-scheme:dark");
-    expect(page.match(/<figure>/g)).toHaveLength(2);
+    expect(page.match(/<figure /g)).toHaveLength(2);
   });
 
   it("asks for nothing from elsewhere", () => {

@@ -124,6 +124,7 @@ describe("the question that a chat request becomes", () => {
       },
       topLogprobs: null,
       echo: false,
+      caller: { user: null, header: expect.any(Function) },
       signal: expect.any(AbortSignal),
     });
   });

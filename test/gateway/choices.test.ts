@@ -25,6 +25,7 @@ function chooser(probabilities: readonly number[], confidence: number | null) {
               calibration: { name: "piqa", items: 183, likeness: 0.4 },
             },
       choices: {
+        chosen: 0,
         probabilities,
         predictionSet: question.demands?.coverage && confidence !== null ? [0] : null,
       },

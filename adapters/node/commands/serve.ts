@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { createGateway } from "../../../src/gateway/app.ts";
+import { createGateway, type GatewayExperiments } from "../../../src/gateway/app.ts";
 import { createEmbedder } from "../../../src/ensemble/embedder.ts";
 import { createProbes } from "../../../src/ensemble/probes.ts";
 import type { Embedder } from "../../../src/ports/embedder.ts";
@@ -8,9 +8,11 @@ import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
 import type { Watch } from "../../../src/watch/watch.ts";
+import { readExperimentsFile } from "../experiments-file.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
 import { interruption } from "../interruption.ts";
 import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "../open-sentence-encoders.ts";
+import { openExperiments, type OpenExperiments } from "../open-experiments.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
 import { openWatch, openWebhook } from "../open-watch.ts";
@@ -22,6 +24,9 @@ import { CONCORD_VERSION } from "../version.ts";
 import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
+/** How long shadows may go on after the last answer. */
+const SHADOWS_GRACE_MS = 10_000;
+
 interface ServeOptions extends WatchOptions {
   readonly host: string;
   readonly port: number;
@@ -30,6 +35,7 @@ interface ServeOptions extends WatchOptions {
   readonly quorum: number;
   readonly logLevel: LogLevel;
   readonly otlpEndpoint?: string;
+  readonly experiments?: string;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -64,12 +70,19 @@ export function registerServeCommand(program: Command): void {
         "a collector that traces are sent to, such as http://127.0.0.1:4318",
       ).env("OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
+    .addOption(
+      new Option(
+        "--experiments <file>",
+        "JSON: experiments, and ensembles of other maps that they compare",
+      ).env("CONCORD_EXPERIMENTS"),
+    )
     .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
     .action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const signal = interruption();
+  const file = options.experiments === undefined ? null : await readExperimentsFile(options.experiments);
   let engine: OpenEngine | null = null;
   const late = createLateEngine();
   const told = await openTelemetry({
@@ -86,6 +99,7 @@ async function serve(options: ServeOptions): Promise<void> {
     engine: late.engine,
     embedder: late.embedder,
     probes: late.probes,
+    experiments: late.experiments,
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
@@ -99,6 +113,7 @@ async function serve(options: ServeOptions): Promise<void> {
   let encoders: OpenSentenceEncoders | null = null;
   let watch: Watch | null = null;
   let sent = true;
+  let opened: OpenExperiments | null = null;
   try {
     log.info({ url: server.url }, `concord listens on ${server.url} and is getting ready`);
     const lines = process.stderr.isTTY ? process.stderr : logLines(log);
@@ -114,6 +129,7 @@ async function serve(options: ServeOptions): Promise<void> {
       telemetry,
       keepText: options.keepText === true,
       quorum: options.quorum,
+      variants: file?.models,
     });
     encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
     watch = await openWatch({
@@ -132,10 +148,17 @@ async function serve(options: ServeOptions): Promise<void> {
       clock: systemClock,
       fitHead: fitHeadInWorker,
     });
+    const watched = watch.watched(engine);
+    opened = await openExperiments({ ...engine, answer: watched.answer }, file);
     late.arrive(
-      watchedServices(watch, { engine, embedder: createEmbedder({ encoders, natives, created }), probes }),
+      quietServices(watch, {
+        engine: opened.engine,
+        embedder: createEmbedder({ encoders, natives, created }),
+        probes,
+        experiments: opened,
+      }),
     );
-    const names = engine.models().map((model) => model.id);
+    const names = opened.engine.models().map((model) => model.id);
     log.info({ models: names }, `ready: ${server.url}/v1 answers as ${names.join(", ")}`);
     await aborted(signal);
     log.info("stopping: running answers may finish");
@@ -143,6 +166,7 @@ async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await server.close();
+    await opened?.engine.drain(AbortSignal.timeout(SHADOWS_GRACE_MS));
     await watch?.close();
     await encoders?.close();
     await engine?.close();
@@ -157,12 +181,13 @@ interface Services {
   readonly engine: Engine;
   readonly embedder: Embedder;
   readonly probes: Probes;
+  readonly experiments: GatewayExperiments;
 }
 
 /** Nothing is read in the background while one of them is asked. */
-function watchedServices(watch: Watch, { engine, embedder, probes }: Services): Services {
+function quietServices(watch: Watch, { embedder, probes, ...others }: Services): Services {
   return {
-    engine: watch.watched(engine),
+    ...others,
     embedder: { ...embedder, embed: (request) => watch.during(() => embedder.embed(request)) },
     probes: {
       ...probes,
@@ -205,15 +230,29 @@ function createLateEngine() {
     add: async (probe) => arrivedProbes().add(probe),
     remove: async (name) => arrivedProbes().remove(name),
   };
+  const arrivedExperiments = (): GatewayExperiments => {
+    if (arrived === null) throw notReady();
+    return arrived.experiments;
+  };
+  const experiments: GatewayExperiments = {
+    experiments: lateService(() => arrivedExperiments().experiments),
+    feedback: lateService(() => arrivedExperiments().feedback),
+  };
   return {
     engine,
     embedder,
     probes,
+    experiments,
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
     arrive(services: Services): void {
       arrived = services;
     },
   };
+}
+
+/** Has whatever the service has once it has arrived. */
+function lateService<Service extends object>(arrived: () => Service): Service {
+  return new Proxy({} as Service, { get: (_, property) => Reflect.get(arrived(), property) });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -110,11 +110,14 @@ export interface Received {
 export interface Collector {
   readonly url: string;
   readonly received: readonly Received[];
+  /** From now on it takes requests and never answers. */
+  hang(): void;
   close(): Promise<void>;
 }
 
-/** A collector on this machine. @param answers false: it takes requests and never answers */
-export async function startCollector({ answers = true } = {}): Promise<Collector> {
+/** A collector on this machine. */
+export async function startCollector(): Promise<Collector> {
+  let answers = true;
   const received: Received[] = [];
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
@@ -129,6 +132,7 @@ export async function startCollector({ answers = true } = {}): Promise<Collector
   return {
     url: `http://127.0.0.1:${port}`,
     received,
+    hang: () => void (answers = false),
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

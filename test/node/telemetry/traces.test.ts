@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { openTelemetry } from "../../../adapters/node/telemetry/open-telemetry.ts";
+import { attribute, names, spansOf, treeOf } from "./otlp-json.ts";
 import {
   ANSWER,
   startCollector,
@@ -14,8 +15,8 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-async function collector(options?: Parameters<typeof startCollector>[0]): Promise<Collector> {
-  const started = await startCollector(options);
+async function collector(): Promise<Collector> {
+  const started = await startCollector();
   closing.push(started.close);
   return started;
 }
@@ -32,57 +33,6 @@ const jsonTo = (url: string): NodeJS.ProcessEnv => ({
 });
 
 const CLIENTS_SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
-
-const attributeSchema = z.object({
-  key: z.string(),
-  value: z.object({
-    stringValue: z.string().optional(),
-    intValue: z.union([z.string(), z.number()]).optional(),
-    doubleValue: z.number().optional(),
-  }),
-});
-const spanSchema = z.object({
-  traceId: z.string(),
-  spanId: z.string(),
-  parentSpanId: z.string().optional(),
-  name: z.string(),
-  kind: z.int(),
-  startTimeUnixNano: z.string(),
-  endTimeUnixNano: z.string(),
-  attributes: z.array(attributeSchema),
-  status: z.object({ code: z.int(), message: z.string().optional() }),
-});
-const exportSchema = z.object({
-  resourceSpans: z.array(
-    z.object({
-      resource: z.object({ attributes: z.array(attributeSchema) }),
-      scopeSpans: z.array(z.object({ scope: z.object({ name: z.string() }), spans: z.array(spanSchema) })),
-    }),
-  ),
-});
-type ToldSpan = z.infer<typeof spanSchema>;
-
-function spansOf({ received }: Collector): ToldSpan[] {
-  return received
-    .flatMap(({ body }) => exportSchema.parse(JSON.parse(body.toString())).resourceSpans)
-    .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans));
-}
-
-function attribute({ attributes }: Pick<ToldSpan, "attributes">, name: string) {
-  const value = attributes.find(({ key }) => key === name)?.value;
-  return value?.stringValue ?? value?.doubleValue ?? (value?.intValue && Number(value.intValue));
-}
-
-/** A span's name with those of its parts, in the order in which they began. */
-type Tree = readonly [string, ...Tree[]];
-function treeOf(spans: readonly ToldSpan[], root: ToldSpan): Tree {
-  const parts = spans
-    .filter(({ parentSpanId }) => parentSpanId === root.spanId)
-    .sort((a, b) => Number(BigInt(a.startTimeUnixNano) - BigInt(b.startTimeUnixNano)));
-  return [root.name, ...parts.map((part) => treeOf(spans, part))];
-}
-
-const names = ([name, ...parts]: Tree): string[] => [name, ...parts.flatMap(names)];
 
 /** Breaks off in the middle of an answer. */
 const broken: ToldGatewayOptions["engine"] = () => ({
@@ -213,7 +163,8 @@ describe("a collector", () => {
   it.each(["is away", "hangs"])(
     "that %s neither slows nor fails an answer, nor a stop for long",
     async (way) => {
-      const to = await startCollector({ answers: false });
+      const to = await startCollector();
+      to.hang();
       if (way === "is away") await to.close();
       else closing.push(to.close);
       vi.stubEnv("OTEL_BSP_SCHEDULE_DELAY", "20");
