@@ -8,7 +8,8 @@ import { openDatabase } from "../../sqlite/open-database.ts";
 import { interruption } from "../interruption.ts";
 import { concordPaths } from "../paths.ts";
 import type { LogContext, LogOutput } from "./log-context.ts";
-import { registerLogFileCommands } from "./log-files.ts";
+import { registerLogExportCommand } from "./log-export.ts";
+import { registerLogUpkeepCommands } from "./log-upkeep.ts";
 import { moment } from "./moment.ts";
 import { recordLines, requestLines } from "./log-view.ts";
 
@@ -24,10 +25,11 @@ const processContext: LogContext = {
   env: process.env,
   clock: systemClock,
   stdout: process.stdout,
+  stderr: process.stderr,
   interruption,
 };
 
-/** `log` and `log show`. An action that fails throws; the entry turns that into exit code 1. */
+/** `log` and what stands under it. An action that fails throws; the entry turns that into exit code 1. */
 export function registerLogCommands(program: Command, context: LogContext = processContext): void {
   const log = program
     .command("log")
@@ -66,7 +68,8 @@ Examples:
       show(requestId, json === true, context),
     );
 
-  registerLogFileCommands(log, context);
+  registerLogExportCommand(log, context);
+  registerLogUpkeepCommands(log, context);
 }
 
 async function list(options: ListOptions, context: LogContext): Promise<void> {
