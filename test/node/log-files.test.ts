@@ -5,7 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
-import fc from "fast-check";
+import {
+  array,
+  assert as assertProperty,
+  constantFrom,
+  oneof,
+  property,
+  record as fields,
+  string,
+} from "fast-check";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { registerLogCommands } from "../../adapters/node/commands/log.ts";
@@ -185,31 +193,28 @@ function readCsv(text: string): string[][] {
 }
 
 test("whatever text there is, a CSV reader by RFC 4180 gets it back", () => {
-  const text = fc.string({
-    unit: fc.oneof(
-      fc.constantFrom('"', ",", "\r", "\n", " ", ";"),
-      fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+  const text = string({
+    unit: oneof(
+      constantFrom('"', ",", "\r", "\n", " ", ";"),
+      string({ unit: "binary", minLength: 1, maxLength: 1 }),
     ),
   });
-  fc.assert(
-    fc.property(
-      fc.array(fc.record({ prompt: text, answer: text, id: text }), { maxLength: 5 }),
-      (answers) => {
-        const records = answers.map(({ prompt, answer, id }) =>
-          createLogRecord({ requestId: id, text: { prompt, answer } }),
-        );
-        const [names = [], ...rows] = readCsv(CSV_HEADER + records.map(csvLine).join(""));
-        const column = (name: string) => rows.map((row) => row[names.indexOf(name)]);
-        expect(rows.every((row) => row.length === names.length)).toBe(true);
-        expect(column("prompt")).toEqual(answers.map(({ prompt }) => prompt));
-        expect(column("answer")).toEqual(answers.map(({ answer }) => answer));
-        expect(column("request_id")).toEqual(answers.map(({ id }) => id));
-        expect(column("members").map((members) => JSON.parse(members ?? "") as unknown)).toEqual(
-          records.map(({ report }) => report.members),
-        );
-        expect(column("latency_ms").map(Number)).toEqual(records.map(({ latencyMs }) => latencyMs));
-      },
-    ),
+  assertProperty(
+    property(array(fields({ prompt: text, answer: text, id: text }), { maxLength: 5 }), (answers) => {
+      const records = answers.map(({ prompt, answer, id }) =>
+        createLogRecord({ requestId: id, text: { prompt, answer } }),
+      );
+      const [names = [], ...rows] = readCsv(CSV_HEADER + records.map(csvLine).join(""));
+      const column = (name: string) => rows.map((row) => row[names.indexOf(name)]);
+      expect(rows.every((row) => row.length === names.length)).toBe(true);
+      expect(column("prompt")).toEqual(answers.map(({ prompt }) => prompt));
+      expect(column("answer")).toEqual(answers.map(({ answer }) => answer));
+      expect(column("request_id")).toEqual(answers.map(({ id }) => id));
+      expect(column("members").map((members) => JSON.parse(members ?? "") as unknown)).toEqual(
+        records.map(({ report }) => report.members),
+      );
+      expect(column("latency_ms").map(Number)).toEqual(records.map(({ latencyMs }) => latencyMs));
+    }),
   );
 });
 
