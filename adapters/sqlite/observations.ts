@@ -2,12 +2,14 @@ import { sql } from "drizzle-orm";
 import type { TraceToken } from "../../src/ports/answer-trace.ts";
 import type {
   Alert,
+  JudgedConfidence,
   LayerSimilarity,
   Observations,
   ObservationWriter,
   TimeRange,
 } from "../../src/ports/observations.ts";
 import { recordsOf } from "./agreement-log.ts";
+import { rangeCondition } from "./answer-filter.ts";
 import { pageOfAnswers } from "./answer-pages.ts";
 import { select, type Inserts, type LogConnection, type LogDatabase } from "./log-database.ts";
 import { alerts, layerSimilarities } from "./schema.ts";
@@ -26,6 +28,7 @@ export const LONGEST_SIMILARITY_WINDOW_MS = 86_400_000;
 
 const mostSimilarities = 10_000;
 const mostAlerts = 1000;
+const mostJudgements = 50_000;
 
 /** Observations over any SQLite that drizzle speaks to; the schema must be there. */
 export function createObservations(db: LogDatabase, options: ObservationsOptions): Observations {
@@ -94,6 +97,30 @@ export function createObservations(db: LogDatabase, options: ObservationsOptions
         sql`select at, signal, member, direction, value, reference, false_alarm_rate as falseAlarmRate
           from alerts where at >= ${range.from} and at < ${range.to} order by at desc, id desc limit ${mostAlerts}`,
       );
+    },
+
+    async judged(range) {
+      checkRange(range);
+      const fitting = sql`r.confidence is not null and ${rangeCondition(range)}`;
+      const rows = await select<{ answer: number; confidence: number; correct: number }>(
+        db,
+        sql`with said as (select id, metric, answer_id, request_id, number from feedback
+            where metric in ('correct', 'demonstration') and answer_id is not null and number is not null
+            order by id desc limit ${mostJudgements})
+          select r.id as answer, r.confidence, said.number = 1 as correct, said.id as at
+          from said join requests r on r.request_id = said.answer_id
+          where said.metric = 'correct' and ${fitting}
+          union all select r.id, r.confidence, j.chosen = said.number, said.id
+          from said join judgeable_answers j on j.request_id = said.request_id
+            join requests r on r.request_id = j.answer_id
+          where said.metric = 'demonstration' and j.chosen is not null and ${fitting}
+          order by at`,
+      );
+      const judged = new Map<number, JudgedConfidence>();
+      for (const { answer, confidence, correct } of rows) {
+        judged.set(answer, { confidence, correct: correct === 1 });
+      }
+      return [...judged.values()];
     },
 
     async size() {

@@ -73,7 +73,9 @@ export function lineChart(chart: LineChart): string {
   const percent = (at: number): number => tenth(share(chart, at) * 100);
   return [
     `<svg class="chart" role="img" aria-label="${escapeXml(chart.label)}" width="100%" height="${height}">`,
-    ...gridLines(chart, axis, y),
+    ...ticksOf(axis).map(
+      (value) => `<line class="grid" x1="0" x2="100%" y1="${y(value)}" y2="${y(value)}"/>`,
+    ),
     level === undefined ? "" : `<line class="ideal" x1="0" x2="100%" y1="${y(level)}" y2="${y(level)}"/>`,
     ...chart.xTicks.map(({ at, text }) => {
       const place = percent(at);
@@ -84,6 +86,7 @@ export function lineChart(chart: LineChart): string {
     ...(chart.bars === true ? bars(chart, y) : series.map((one, i) => drawSeries(chart, one, i, y))),
     "</svg>",
     ...lonelyPoints(chart, percent, y),
+    ...levelTexts(chart, axis, y),
     ...(chart.marks ?? []).map(
       ({ x, title }) =>
         `<g class="mark"><title>${escapeXml(title)}</title><line x1="${percent(x)}%" x2="${percent(x)}%" y1="${TOP}" y2="${TOP + plot}"/><circle cx="${percent(x)}%" cy="${TOP}" r="4"/></g>`,
@@ -112,11 +115,11 @@ function share({ x: { from, to } }: LineChart, at: number): number {
   return (at - from) / (to - from);
 }
 
-function gridLines(chart: LineChart, axis: AxisRange, y: (value: number) => number): string[] {
+/** Over the lines, which may run through them. */
+function levelTexts(chart: LineChart, axis: AxisRange, y: (value: number) => number): string[] {
   const decimals = tickDecimals(axis);
   return ticksOf(axis).map(
     (value) =>
-      `<line class="grid" x1="0" x2="100%" y1="${y(value)}" y2="${y(value)}"/>` +
       `<text x="0" y="${y(value) + (value >= axis.high ? 12 : -4)}">${escapeXml(chart.yText(value, decimals))}</text>`,
   );
 }

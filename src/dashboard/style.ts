@@ -1,4 +1,4 @@
-import { rampColour, rampInk } from "../charts/colour-ramp.ts";
+import { RAMP_INKS, rampColour, rampInk } from "../charts/colour-ramp.ts";
 import { CHART_STYLE, PALETTE_STYLE } from "../charts/palette.ts";
 
 /** Steps of the heat map's colours from 0 to 1. */
@@ -16,7 +16,7 @@ export const DIVERGENCE_LEVELS = LEVELS.light.length;
 
 const heat = Array.from({ length: HEAT_STEPS + 1 }, (_, i) => {
   const value = i / HEAT_STEPS;
-  return `.h${i}{background:${rampColour(value)};color:${rampInk(value) === "dark" ? "#11203a" : "#ffffff"}}`;
+  return `.h${i}{background:${rampColour(value)};color:${RAMP_INKS[rampInk(value)]}}`;
 }).join("");
 
 const levels = (theme: "light" | "dark", root: string): string =>

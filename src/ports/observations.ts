@@ -20,6 +20,11 @@ export interface Observations {
   similarities(range: TimeRange): Promise<readonly LayerSimilarity[]>;
   /** Alerts raised in the range, newest first; at most 1,000. */
   alerts(range: TimeRange): Promise<readonly Alert[]>;
+  /**
+   * Confidences of answers in the range that feedback has judged, by `correct` or a demonstration, as it last did: in the
+   * order of judgement, from the newest 50,000 judgements of the log.
+   */
+  judged(range: TimeRange): Promise<readonly JudgedConfidence[]>;
   /** How large the log is. */
   size(): Promise<LogSize>;
 }

@@ -7,6 +7,7 @@ import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import type { Observations } from "../../../src/ports/observations.ts";
 import type { Watch } from "../../../src/watch/watch.ts";
 import { readExperimentsFile } from "../experiments-file.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
@@ -17,7 +18,9 @@ import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.t
 import { MEMBER_IDS } from "../open-members.ts";
 import { openRedactor } from "../open-redactor.ts";
 import { openWatch, openWebhook } from "../open-watch.ts";
+import { calibratedSets } from "../open-confidence.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { readSavedReport } from "../saved-report.ts";
 import { startServer } from "../server.ts";
 import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";
@@ -108,6 +111,11 @@ async function serve(options: ServeOptions, command: Command): Promise<void> {
     embedder: late.embedder,
     probes: late.probes,
     experiments: late.experiments,
+    observations: late.observations,
+    confidence: {
+      calibratedOn: () => engine && calibratedSets(engine.confidence),
+      report: async () => engine && readSavedReport(engine.confidence),
+    },
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
@@ -159,13 +167,14 @@ async function serve(options: ServeOptions, command: Command): Promise<void> {
       fitHead: fitHeadInWorker,
     });
     const watched = watch.watched(engine);
-    opened = await openExperiments({ ...engine, answer: watched.answer }, file);
+    opened = await openExperiments({ ...engine, answer: watched.answer }, file, watch.judged);
     late.arrive(
       quietServices(watch, {
         engine: opened.engine,
         embedder: createEmbedder({ encoders, natives, created }),
         probes,
         experiments: opened,
+        observations: engine.observations,
       }),
     );
     const names = opened.engine.models().map((model) => model.id);
@@ -192,6 +201,7 @@ interface Services {
   readonly embedder: Embedder;
   readonly probes: Probes;
   readonly experiments: GatewayExperiments;
+  readonly observations: Observations;
 }
 
 /** Nothing is read in the background while one of them is asked. */
@@ -213,46 +223,28 @@ function createLateEngine() {
   const reason = "the models are being loaded; on a first start they are fetched before";
   const notReady = (): GatewayError =>
     new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
+  const all = (): Services => {
+    if (arrived === null) throw notReady();
+    return arrived;
+  };
+  // Listed before they are ready: no model yet.
   const engine: Engine = {
     models: () => arrived?.engine.models() ?? [],
-    async *answer(question) {
-      if (arrived === null) throw notReady();
-      yield* arrived.engine.answer(question);
-    },
+    answer: (question) => all().engine.answer(question),
   };
   const embedder: Embedder = {
     models: () => arrived?.embedder.models() ?? [],
-    async embed(request) {
-      if (arrived === null) throw notReady();
-      return arrived.embedder.embed(request);
-    },
-  };
-  // Asked only when all are ready: see `requireReady`.
-  const arrivedProbes = (): Probes => {
-    if (arrived === null) throw notReady();
-    return arrived.probes;
-  };
-  const probes: Probes = {
-    fit: async (request) => arrivedProbes().fit(request),
-    classify: async (request) => arrivedProbes().classify(request),
-    list: async (name) => arrivedProbes().list(name),
-    find: async (name, version) => arrivedProbes().find(name, version),
-    add: async (probe) => arrivedProbes().add(probe),
-    remove: async (name) => arrivedProbes().remove(name),
-  };
-  const arrivedExperiments = (): GatewayExperiments => {
-    if (arrived === null) throw notReady();
-    return arrived.experiments;
-  };
-  const experiments: GatewayExperiments = {
-    experiments: lateService(() => arrivedExperiments().experiments),
-    feedback: lateService(() => arrivedExperiments().feedback),
+    embed: async (request) => all().embedder.embed(request),
   };
   return {
     engine,
     embedder,
-    probes,
-    experiments,
+    probes: lateService(() => all().probes),
+    experiments: {
+      experiments: lateService(() => all().experiments.experiments),
+      feedback: lateService(() => all().experiments.feedback),
+    },
+    observations: lateService(() => all().observations),
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
     arrive(services: Services): void {
       arrived = services;
