@@ -1,18 +1,22 @@
 import { rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { createSqliteAgreementLog } from "../adapters/sqlite/better-sqlite3.ts";
+import { startServer } from "../adapters/node/server.ts";
+import { createSqliteAgreementLog, createSqliteExperimentStore } from "../adapters/sqlite/better-sqlite3.ts";
 import { createObservationReader } from "../adapters/sqlite/observation-reader.ts";
 import { openDatabase } from "../adapters/sqlite/open-database.ts";
+import { createDashboard } from "../src/dashboard/app.tsx";
+import { createExperiments } from "../src/experiments/experiments.ts";
 import { createRandom } from "../src/linalg/random.ts";
 import type { AgreementLog, LogRecord } from "../src/ports/agreement-log.ts";
 import type { AnswerTrace } from "../src/ports/answer-trace.ts";
 import type { Observations } from "../src/ports/observations.ts";
 import type { Progress } from "../src/ports/progress.ts";
+import { FILLED_EXPERIMENT, fillAround } from "./log/fill-around.ts";
 import { fillLog } from "./log/fill-log.ts";
 
 export const name = "log";
 export const description =
-  "the log with 10 million answers: adding one, alone and beside reads, and each read";
+  "the log with 10 million answers: adding one, alone and while pages load, and each page of the dashboard";
 
 /** What this suite needs of a run. */
 interface Context {
@@ -41,15 +45,16 @@ const ADDED_EVERY_MS = 4;
 const HOUR_MS = 3_600_000;
 const SPAN_MS = 90 * 24 * HOUR_MS;
 const END = Date.UTC(2026, 8, 1);
+const AROUND = { seed: 5, exposures: 20_000, judged: 20_000, similarityWindows: 500, alerts: 1000 };
 const SLOWEST_INSERT_MS = 2;
-const SLOWEST_READ_MS = 500;
+const SLOWEST_PAGE_MS = 500;
 
-/** Fills a log, then adds answers and reads it. `CONCORD_BENCH_ANSWERS` says how many it is filled with. */
+/** Fills a log, adds answers to it and asks a dashboard over HTTP. `CONCORD_BENCH_ANSWERS` says how many it is filled with. */
 export async function run({ quick, rounds, progress, signal, scratch }: Context) {
   const answers = quick ? FEW : Number(process.env["CONCORD_BENCH_ANSWERS"] ?? MANY);
   const path = join(scratch, "log.sqlite");
   checkDisk(scratch, answers * BYTES_EACH);
-  progress.stage(`log, ${answers} answers`, answers, "steps");
+  progress.stage(`log, ${answers} answers`, answers, "answers");
   fillLog(path, {
     answers,
     seed: 1,
@@ -59,136 +64,121 @@ export async function run({ quick, rounds, progress, signal, scratch }: Context)
     onProgress: (done) => progress.update(done),
   });
   const bytes = statSync(path).size / answers;
+  await fillAround(path, AROUND);
 
-  const log = createSqliteAgreementLog(openDatabase(path));
+  const opening = performance.now();
+  const database = openDatabase(path);
+  const opened = performance.now() - opening;
+  const log = createSqliteAgreementLog(database);
   const reader = createObservationReader(path, { timeoutMs: 60_000 });
+  const clock = { now: () => END, monotonic: () => performance.now() };
+  const store = createSqliteExperimentStore(database);
+  const experiments = await createExperiments({ store, models: () => ["concord"], clock });
+  const app = createDashboard({ observations: reader, experiments, clock });
+  const server = await startServer({ app, host: "127.0.0.1", port: 0 });
   const adding = createAdder(log);
+  const ask = async (page: string): Promise<void> => {
+    const response = await fetch(`${server.url}${page}`);
+    const body = await response.text();
+    if (!response.ok)
+      throw new Error(`bench log: expected the page ${page}, got ${response.status}: ${body}`);
+  };
   try {
-    const reads = readsOf(reader);
-    progress.stage("log, reads", rounds * reads.length, "steps");
+    const pages = [...PAGES, `/requests/${await anAnswer(reader)}`];
+    progress.stage("log, pages", rounds * pages.length, "steps");
     const times = new Map<string, number[]>();
     for (let round = 0; round < rounds; round++) {
-      for (const [at, [what, read]] of reads.entries()) {
+      for (const [at, page] of pages.entries()) {
         signal.throwIfAborted();
         const before = performance.now();
-        await read();
-        times.set(what, [...(times.get(what) ?? []), performance.now() - before]);
-        progress.update(round * reads.length + at + 1);
+        await ask(page);
+        times.set(page, [...(times.get(page) ?? []), performance.now() - before]);
+        progress.update(round * pages.length + at + 1);
       }
     }
-    progress.stage("log, adding answers", 2 * ADDED, "steps");
+    progress.stage("log, adding answers", 2 * ADDED, "answers");
     const alone = await adding.add(ADDED, signal);
     progress.update(ADDED);
-    const stop = readOn(reads.map(([, read]) => read));
+    const stop = askOn(pages, ask);
     const beside = await adding.add(ADDED, signal);
-    const readMeanwhile = await stop();
+    const asked = await stop();
     progress.finish();
     const [aloneP99, besideP99] = [percentile(alone, 0.99), percentile(beside, 0.99)];
     const slowest = Math.max(...[...times.values()].flat());
     return {
       rows: [
         row("size of an answer", "bytes", [bytes]),
+        row("opening the log", "ms", [opened]),
         row("adding an answer, alone: p50", "ms", [percentile(alone, 0.5)]),
         row("adding an answer, alone: p99", "ms", [aloneP99]),
-        row("adding an answer beside reads: p50", "ms", [percentile(beside, 0.5)]),
-        row("adding an answer beside reads: p99", "ms", [besideP99]),
-        ...[...times].map(([what, values]) => row(what, "ms", values)),
+        row("adding an answer while pages load: p50", "ms", [percentile(beside, 0.5)]),
+        row("adding an answer while pages load: p99", "ms", [besideP99]),
+        ...[...times].map(([page, values]) => row(pageName(page), "ms", values)),
       ],
       claims: [
-        claim("adding an answer beside reads, p99, ms", besideP99, SLOWEST_INSERT_MS),
-        claim("the slowest read, ms", slowest, SLOWEST_READ_MS),
+        claim("adding an answer while pages load, p99, ms", besideP99, SLOWEST_INSERT_MS),
+        claim("the slowest page, ms", slowest, SLOWEST_PAGE_MS),
       ],
       notes: [
-        `${answers} answers over 90 days, made up with seed 1: ${bytes.toFixed(0)} bytes each with indexes, rollups and a trace without text. Then ${ADDED} are added, one every ${ADDED_EVERY_MS} ms, alone and while the reads below go on without a pause (${readMeanwhile} of them).`,
+        `${answers} answers over 90 days, made up with seed 1: ${bytes.toFixed(0)} bytes each with indexes, rollups and a trace without text. Beside them ${AROUND.exposures} exposures, ${AROUND.exposures + AROUND.judged} judgements, ${AROUND.similarityWindows} windows of layers' similarities, ${AROUND.alerts} alerts. Pages are asked over HTTP, one after the other. Then ${ADDED} answers are added, one every ${ADDED_EVERY_MS} ms, alone and while pages load without a pause (${asked} of them).`,
       ],
       versions: {},
     };
   } finally {
+    await server.close();
     await reader.close();
     await log.close();
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
   }
 }
 
-/** What pages of a dashboard ask. */
-function readsOf(observations: Observations): readonly (readonly [string, () => Promise<unknown>])[] {
-  const all = { from: END - SPAN_MS, to: END };
-  const month = { from: END - 30 * 24 * HOUR_MS, to: END };
-  const day = { from: END - 24 * HOUR_MS, to: END };
-  const hour = { from: END - HOUR_MS, to: END };
-  const page = { limit: 50 } as const;
-  return [
-    ["windows: 90 days by day", () => observations.windows(all, 24 * HOUR_MS)],
-    ["windows: 30 days by hour", () => observations.windows(month, HOUR_MS)],
-    ["windows: a day by 5 minutes", () => observations.windows(day, HOUR_MS / 12)],
-    ["windows: an hour by minute", () => observations.windows(hour, HOUR_MS / 60)],
-    [
-      "windows: 90 days, one experiment",
-      () => observations.windows(all, 24 * HOUR_MS, { experiment: "fit" }),
-    ],
-    [
-      "windows: 90 days, divergence 0.4 (a sample)",
-      () => observations.windows(all, 24 * HOUR_MS, { minDivergence: 0.4 }),
-    ],
-    [
-      "windows: an hour, one member",
-      () => observations.windows(hour, HOUR_MS / 60, { member: "gemma-3-270m" }),
-    ],
-    ["answers: newest", () => observations.answers({ ...page, range: all, order: "time" })],
-    [
-      "answers: most disagreed of 90 days",
-      () => observations.answers({ ...page, range: all, order: "disagreement" }),
-    ],
-    [
-      "answers: most disagreed of a day",
-      () => observations.answers({ ...page, range: day, order: "disagreement" }),
-    ],
-    [
-      "answers: most disagreed of an hour",
-      () => observations.answers({ ...page, range: hour, order: "disagreement" }),
-    ],
-    [
-      "answers: newest degraded",
-      () => observations.answers({ ...page, range: all, order: "time", filter: { degraded: true } }),
-    ],
-    [
-      "answers: most disagreed, confidence under 0.31",
-      () =>
-        observations.answers({ ...page, range: all, order: "disagreement", filter: { maxConfidence: 0.31 } }),
-    ],
-    [
-      "answers: newest of an experiment that is none",
-      () => observations.answers({ ...page, range: all, order: "time", filter: { experiment: "none" } }),
-    ],
-    ["answers: one, with its trace", () => oneAnswer(observations)],
-    ["size", () => observations.size()],
-  ];
-}
+const RANGES = ["1h", "24h", "7d", "30d", "90d"];
+const ranged = (page: string): string[] => RANGES.map((range) => `${page}?range=${range}`);
 
-async function oneAnswer(observations: Observations): Promise<void> {
-  const { answers } = await observations.answers({
-    range: { from: END - SPAN_MS, to: END - SPAN_MS / 2 },
-    order: "time",
-    limit: 1,
-  });
-  const [first] = answers;
-  if (first === undefined || (await observations.answer(first.requestId)) === null) {
+/** Every page of the dashboard, with ranges, orders and filters that cost most. */
+const PAGES = [
+  ...ranged("/"),
+  ...ranged("/disagreement"),
+  "/disagreement?range=90d&min_divergence=0.4",
+  "/disagreement?range=90d&member=gemma-3-270m",
+  "/disagreement?range=90d&degraded=true",
+  `/disagreement?range=90d&experiment=${FILLED_EXPERIMENT}&arm=new`,
+  ...ranged("/requests"),
+  "/requests?range=90d&order=disagreement",
+  "/requests?range=1h&order=disagreement",
+  "/requests?range=90d&max_confidence=0.31",
+  "/requests?range=90d&experiment=none",
+  ...ranged("/layers"),
+  ...ranged("/confidence"),
+  "/experiments",
+  `/experiments/${FILLED_EXPERIMENT}`,
+  "/probes",
+  ...ranged("/alerts"),
+];
+
+const pageName = (page: string): string => (page.startsWith("/requests/") ? "/requests/ID" : page);
+
+/** The id of an answer in the middle of the log. */
+async function anAnswer(observations: Observations): Promise<string> {
+  const range = { from: END - SPAN_MS, to: END - SPAN_MS / 2 };
+  const [first] = (await observations.answers({ range, order: "time", limit: 1 })).answers;
+  if (first === undefined)
     throw new Error("bench log: expected an answer in the middle of the log, got none");
-  }
+  return first.requestId;
 }
 
-/** Reads one after the other until told to stop; then tells how many it were. */
-function readOn(reads: readonly (() => Promise<unknown>)[]): () => Promise<number> {
+/** Asks for one page after the other until told to stop; then tells how many it were. */
+function askOn(pages: readonly string[], ask: (page: string) => Promise<void>): () => Promise<number> {
   let stopped = false;
-  const reading = (async () => {
+  const asking = (async () => {
     for (let done = 0; ; done++) {
       if (stopped) return done;
-      await reads[done % reads.length]?.();
+      await ask(pages[done % pages.length] ?? "/");
     }
   })();
   return () => {
     stopped = true;
-    return reading;
+    return asking;
   };
 }
 
