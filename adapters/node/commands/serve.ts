@@ -16,6 +16,7 @@ import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "
 import { openExperiments, type OpenExperiments } from "../open-experiments.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
+import { openRedactor } from "../open-redactor.ts";
 import { openWatch, openWebhook } from "../open-watch.ts";
 import { calibratedSets } from "../open-confidence.ts";
 import { createProgressBar } from "../progress-bar.ts";
@@ -24,16 +25,16 @@ import { startServer } from "../server.ts";
 import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";
 import { CONCORD_VERSION } from "../version.ts";
+import { addLogOptions, retentionOf, type LogOptions } from "./log-options.ts";
 import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** How long shadows may go on after the last answer. */
 const SHADOWS_GRACE_MS = 10_000;
 
-interface ServeOptions extends WatchOptions {
+interface ServeOptions extends WatchOptions, LogOptions {
   readonly host: string;
   readonly port: number;
-  readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
   readonly logLevel: LogLevel;
@@ -42,13 +43,12 @@ interface ServeOptions extends WatchOptions {
 }
 
 export function registerServeCommand(program: Command): void {
-  addWatchOptions(program.command("serve"))
+  addWatchOptions(addLogOptions(program.command("serve")))
     .description("start the gateway; the first start fetches the models")
     .addOption(new Option("--host <address>", "where to listen").env("HOST").default("127.0.0.1"))
     .addOption(
       new Option("--port <number>", "0 takes any free port").env("PORT").default(8787).argParser(port),
     )
-    .addOption(new Option("--keep-text", "keep prompts and answers in the log").env("CONCORD_KEEP_TEXT"))
     .addOption(
       new Option("--member-timeout-ms <number>", "a member silent for so long is given up and started again")
         .env("CONCORD_MEMBER_TIMEOUT_MS")
@@ -79,11 +79,18 @@ export function registerServeCommand(program: Command): void {
         "JSON: experiments, and ensembles of other maps that they compare",
       ).env("CONCORD_EXPERIMENTS"),
     )
-    .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  PORT=9000 concord serve\n  concord serve --keep-text --redact email,card --keep-for 30d --log-size 20GB",
+    )
     .action(serve);
 }
 
-async function serve(options: ServeOptions): Promise<void> {
+async function serve(options: ServeOptions, command: Command): Promise<void> {
+  const { keepText = false } = options;
+  if (options.redact !== undefined && !keepText) {
+    command.error("error: --redact needs --keep-text: without it no text is kept");
+  }
   const signal = interruption();
   const file = options.experiments === undefined ? null : await readExperimentsFile(options.experiments);
   let engine: OpenEngine | null = null;
@@ -96,6 +103,7 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   const { log, telemetry } = told;
   const warn = (line: string): void => log.warn(line);
+  const redact = options.redact === undefined ? undefined : await openRedactor(options.redact, warn);
   const watching = watchChoices(options);
   const webhook = await openWebhook(watching, warn);
   const app = createGateway({
@@ -135,7 +143,9 @@ async function serve(options: ServeOptions): Promise<void> {
     engine = await openEngine({
       ...supervised,
       telemetry,
-      keepText: options.keepText === true,
+      keepText,
+      redact,
+      retention: retentionOf(options),
       quorum: options.quorum,
       variants: file?.models,
     });
