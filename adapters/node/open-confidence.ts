@@ -1,11 +1,14 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { CalibratedSet } from "../../src/dashboard/sources.ts";
 import type { ConfidenceBook } from "../../src/ensemble/confidence.ts";
 import type { Ensemble } from "../../src/ensemble/ensemble.ts";
 import { applicable, readCalibration } from "./calibration-file.ts";
 import { exists } from "./exists.ts";
 import { concordPaths } from "./paths.ts";
-import { spaceHash } from "./score-keys.ts";
+import { modelsKey, spaceHash } from "./score-keys.ts";
 
 /** The calibration that comes with Concord, for the members that the manifest names. */
 export const SHIPPED_CALIBRATION = fileURLToPath(
@@ -19,6 +22,8 @@ export function fittedCalibrationPath(): string {
 
 export interface OpenConfidence {
   readonly path: string;
+  /** Of the calibration, the members and the maps in use. */
+  readonly key: string;
   /** What of it holds for the members and maps in use. */
   readonly book: ConfidenceBook;
 }
@@ -35,15 +40,34 @@ export async function calibrationPath(): Promise<string> {
  * @throws Error when the file is no usable calibration
  */
 export async function openConfidence(
-  { members, space }: Ensemble,
+  ensemble: Ensemble,
   given?: string | undefined,
 ): Promise<OpenConfidence> {
   const path = given ?? (await calibrationPath());
   const file = await readCalibration(path);
   const book = applicable(
     file,
-    members.map(({ info }) => info),
-    spaceHash(space),
+    ensemble.members.map(({ info }) => info),
+    spaceHash(ensemble.space),
   );
-  return { path, book };
+  const hash = createHash("sha256").update(await readFile(path));
+  return { path, key: modelsKey(ensemble, hash.digest("hex")), book };
+}
+
+/** What confidences were calibrated on, for people. */
+export function calibratedSets({ book }: OpenConfidence): CalibratedSet[] {
+  return [
+    ...book.choices.map(({ name, items, deciders }) => ({
+      name,
+      kind: "choice" as const,
+      items,
+      deciders: deciders.map(({ head }) => head.memberIds),
+    })),
+    ...book.answers.map(({ name, calibrated, judges }) => ({
+      name,
+      kind: "short_answer" as const,
+      items: calibrated,
+      deciders: judges.map(({ memberIds }) => memberIds),
+    })),
+  ];
 }

@@ -19,7 +19,7 @@ import {
 import { createObservationReader } from "../sqlite/observation-reader.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { KEEP_EVERYTHING, startUpkeep, type Retention } from "../sqlite/upkeep.ts";
-import { openConfidence } from "./open-confidence.ts";
+import { openConfidence, type OpenConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { openVariant, type OpenVariant, type Variant } from "./open-variant.ts";
@@ -58,6 +58,8 @@ export interface OpenEngine extends Engine {
   readonly experimentStore: ExperimentStore;
   readonly feedbackStore: FeedbackStore;
   readonly log: Pick<AgreementLog, "find">;
+  /** What confidences are told by. */
+  readonly confidence: OpenConfidence;
   health(): EnsembleHealth;
   close(): Promise<void>;
 }
@@ -100,9 +102,9 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
       await closeEnsemble();
     };
     try {
-      const { book } = await openConfidence(ensemble);
+      const confidence = await openConfidence(ensemble);
       const common = { log, clock: systemClock, keepText, redact, quorum, telemetry };
-      const engine = createEngine({ ...common, ensemble, confidence: book });
+      const engine = createEngine({ ...common, ensemble, confidence: confidence.book });
       const others = new Map<string, Engine>();
       for (const variant of variants) {
         const { id } = variant;
@@ -126,6 +128,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         experimentStore: createSqliteExperimentStore(database),
         feedbackStore: createSqliteFeedbackStore(database),
         log,
+        confidence,
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();

@@ -2,6 +2,7 @@ import { createExperimentEngine, type ExperimentEngine } from "../../src/experim
 import { createExperiments, type Experiments } from "../../src/experiments/experiments.ts";
 import { createFeedbackDesk, type FeedbackDesk } from "../../src/experiments/feedback.ts";
 import { systemClock } from "../../src/ports/clock.ts";
+import type { JudgedConfidence } from "../../src/ports/observations.ts";
 import { applyExperimentsFile, type ExperimentsFile } from "./experiments-file.ts";
 import type { OpenEngine } from "./open-engine.ts";
 
@@ -12,10 +13,11 @@ export interface OpenExperiments {
   readonly feedback: FeedbackDesk;
 }
 
-/** Experiments on an engine, kept in its database. @throws Error when the file's cannot be had */
+/** Experiments on an engine, kept in its database. @param judged told of confidences that feedback judges @throws Error when the file's cannot be had */
 export async function openExperiments(
   engine: OpenEngine,
   file: ExperimentsFile | null,
+  judged?: (judgement: JudgedConfidence) => void,
 ): Promise<OpenExperiments> {
   const { experimentStore: store, feedbackStore, log } = engine;
   const clock = systemClock;
@@ -32,6 +34,6 @@ export async function openExperiments(
       onFailure: (error, requestId) => console.error(`[${requestId}]`, error),
     }),
     experiments,
-    feedback: createFeedbackDesk({ feedback: feedbackStore, store, experiments, log, clock }),
+    feedback: createFeedbackDesk({ feedback: feedbackStore, store, experiments, log, clock, judged }),
   };
 }

@@ -24,6 +24,8 @@ export interface PairedRunResult {
   readonly experiment: string;
   /** One per item, in the order in which both answers and the feedback were there. */
   readonly pairs: readonly JudgedPair[];
+  /** Of all that the experiment has seen, valid however often one has looked. */
+  readonly analysis: z.infer<typeof comparisonSchema>;
 }
 
 export interface JudgedPair {
@@ -59,6 +61,16 @@ const countsSchema = z.object({
     }),
   ),
 });
+const comparisonSchema = z.object({
+  verdict: z.string(),
+  sentence: z.string(),
+  units: z.number(),
+  difference: z.number().nullable(),
+  interval: z.object({ low: z.number(), high: z.number() }).nullable(),
+  method: z.string(),
+  p_value: z.number(),
+});
+const analysisSchema = z.object({ comparisons: z.tuple([comparisonSchema]) });
 const errorSchema = z.object({ error: z.object({ message: z.string(), code: z.string() }) });
 
 /**
@@ -121,8 +133,10 @@ export async function runPaired(run: PairedRun): Promise<PairedRunResult> {
     const found = await observed();
     if (found.length >= units.size) {
       progress.finish();
+      const said = analysisSchema.parse(await client.get(`${path}/analysis?metric=correct`));
       return {
         experiment: name,
+        analysis: said.comparisons[0],
         pairs: found.flatMap(({ unit, values }) => pairOf(units.get(unit), values, arms)),
       };
     }

@@ -15,6 +15,8 @@ export interface ConcordPaths {
   readonly database: string;
   /** What the signals of answers were when all was well. Without it that is learned anew. */
   readonly watch: string;
+  /** What was last found of confidences on questions kept apart. Can be found again. */
+  readonly report: string;
 }
 
 /**
@@ -33,5 +35,6 @@ export function concordPaths(env: NodeJS.ProcessEnv = process.env): ConcordPaths
     maps: join(data, "maps"),
     database: join(data, "agreement.sqlite"),
     watch: join(data, "watch.json"),
+    report: join(data, "confidence-report.json"),
   };
 }

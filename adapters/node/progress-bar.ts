@@ -7,7 +7,7 @@ export interface ProgressBar extends Progress {
   note(line: string): void;
 }
 
-type Unit = "bytes" | "tokens" | "steps";
+type Unit = "bytes" | "tokens" | "answers" | "steps";
 
 /** How far a stage is, and how fast it was over the last seconds. */
 interface StageState {

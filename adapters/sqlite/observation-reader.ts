@@ -93,6 +93,7 @@ export function createObservationReader(
     answer: (...args) => call("answer", ...args),
     similarities: (...args) => call("similarities", ...args),
     alerts: (...args) => call("alerts", ...args),
+    judged: (...args) => call("judged", ...args),
     size: () => call("size"),
     async close() {
       closed = true;

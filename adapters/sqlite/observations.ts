@@ -2,12 +2,14 @@ import { sql } from "drizzle-orm";
 import type { TraceToken } from "../../src/ports/answer-trace.ts";
 import type {
   Alert,
+  JudgedConfidence,
   LayerSimilarity,
   Observations,
   ObservationWriter,
   TimeRange,
 } from "../../src/ports/observations.ts";
 import { recordsOf } from "./agreement-log.ts";
+import { rangeCondition } from "./answer-filter.ts";
 import { pageOfAnswers } from "./answer-pages.ts";
 import { select, type Inserts, type LogConnection, type LogDatabase } from "./log-database.ts";
 import { alerts, layerSimilarities } from "./schema.ts";
@@ -26,6 +28,7 @@ export const LONGEST_SIMILARITY_WINDOW_MS = 86_400_000;
 
 const mostSimilarities = 10_000;
 const mostAlerts = 1000;
+const mostJudgements = 20_000;
 
 /** Observations over any SQLite that drizzle speaks to; the schema must be there. */
 export function createObservations(db: LogDatabase, options: ObservationsOptions): Observations {
@@ -78,12 +81,35 @@ export function createObservations(db: LogDatabase, options: ObservationsOptions
 
     async similarities(range) {
       checkRange(range);
+      // One step down the key for each window, however many rows it has.
+      const after = sql`start > ${range.from - LONGEST_SIMILARITY_WINDOW_MS}`;
+      const measured = await select<{ start: number; end: number }>(
+        db,
+        sql`with recursive windows(start) as (
+            select (select max(start) from layer_similarities where ${after} and start < ${range.to})
+            union all select (select max(start) from layer_similarities where ${after} and start < windows.start)
+            from windows where windows.start is not null)
+          select start, (select "end" from layer_similarities where start = windows.start limit 1) as "end"
+          from windows where start is not null`,
+      );
+      const windows = measured.filter(({ end }) => end > range.from);
+      const [newest] = windows;
+      if (newest === undefined) return [];
+      const [counted] = await select<{ rows: number }>(
+        db,
+        sql`select count(*) as rows from layer_similarities where start = ${newest.start}`,
+      );
+      const room = Math.max(1, Math.floor(mostSimilarities / (counted?.rows ?? 1)));
+      const step = Math.max(1, windows.length / room);
+      const chosen = Array.from(
+        { length: Math.min(room, windows.length) },
+        (_, i) => windows[Math.floor(i * step)]?.start,
+      );
       return select<LayerSimilarity>(
         db,
         sql`select start, "end", member_a as memberA, member_b as memberB, layer_a as layerA, layer_b as layerB, value, positions
-          from layer_similarities
-          where start > ${range.from - LONGEST_SIMILARITY_WINDOW_MS} and start < ${range.to} and "end" > ${range.from}
-          order by start, member_a, member_b, layer_a, layer_b limit ${mostSimilarities}`,
+          from layer_similarities where start in (select value from json_each(${JSON.stringify(chosen)})) and "end" > ${range.from}
+          order by start, member_a, member_b, layer_a, layer_b`,
       );
     },
 
@@ -94,6 +120,31 @@ export function createObservations(db: LogDatabase, options: ObservationsOptions
         sql`select at, signal, member, direction, value, reference, false_alarm_rate as falseAlarmRate
           from alerts where at >= ${range.from} and at < ${range.to} order by at desc, id desc limit ${mostAlerts}`,
       );
+    },
+
+    async judged(range) {
+      checkRange(range);
+      const fitting = sql`r.confidence is not null and ${rangeCondition(range)}`;
+      const rows = await select<{ answer: number; confidence: number; correct: number }>(
+        db,
+        // Cross joins keep their order: from what was said to its answers, and never through all answers of the range.
+        sql`with said as materialized (select id, metric, answer_id, request_id, number from feedback
+            where metric in ('correct', 'demonstration') and answer_id is not null and number is not null
+            order by id desc limit ${mostJudgements})
+          select r.id as answer, r.confidence, said.number = 1 as correct, said.id as at
+          from said cross join requests r on r.request_id = said.answer_id
+          where said.metric = 'correct' and ${fitting}
+          union all select r.id, r.confidence, j.chosen = said.number, said.id
+          from said cross join judgeable_answers j on j.request_id = said.request_id
+            cross join requests r on r.request_id = j.answer_id
+          where said.metric = 'demonstration' and j.chosen is not null and ${fitting}
+          order by at`,
+      );
+      const judged = new Map<number, JudgedConfidence>();
+      for (const { answer, confidence, correct } of rows) {
+        judged.set(answer, { confidence, correct: correct === 1 });
+      }
+      return [...judged.values()];
     },
 
     async size() {

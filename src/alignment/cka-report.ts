@@ -1,5 +1,5 @@
 import { type Matrix, shape } from "../linalg/matrix.ts";
-import { rampColour, rampInk } from "../charts/colour-ramp.ts";
+import { RAMP_INKS, rampColour, rampInk } from "../charts/colour-ramp.ts";
 import { escapeXml } from "../charts/escape-xml.ts";
 
 /** One axis of a CKA map: a member and the layers that were compared. */
@@ -92,8 +92,8 @@ function style(): string {
     "<style>",
     "text{font:11px system-ui,sans-serif;fill:#1f2328}",
     ".strong{font-size:14px;font-weight:600}.faint{fill:#59636e}.middle{text-anchor:middle}.end{text-anchor:end}",
-    ".paper{fill:#ffffff}.value{text-anchor:middle;font-variant-numeric:tabular-nums}.dark{fill:#11203a}.light{fill:#ffffff}",
-    "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.faint{fill:#9198a1}.paper{fill:#0d1117}.dark{fill:#11203a}.light{fill:#ffffff}}",
+    `.paper{fill:#ffffff}.value{text-anchor:middle;font-variant-numeric:tabular-nums}text.dark{fill:${RAMP_INKS.dark}}text.light{fill:${RAMP_INKS.light}}`,
+    "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.faint{fill:#9198a1}.paper{fill:#0d1117}}",
     "</style>",
   ].join("\n");
 }

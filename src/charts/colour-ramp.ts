@@ -7,8 +7,11 @@ const RAMP = [
   [24, 50, 112],
 ] as const;
 
-/** Up to this value dark numbers stand out more than white ones. */
-const DARK_INK_BELOW = 0.69;
+/** Colours of numbers on the ramp: only black and white have a contrast of 4.5 with all of it. */
+export const RAMP_INKS = { dark: "#000000", light: "#ffffff" } as const;
+
+/** Up to this value black numbers stand out more than white ones. */
+const DARK_INK_BELOW = 0.727;
 
 /** `#rrggbb` of a value in [0, 1], by straight lines between the ramp's colours; a value outside is the nearer end. */
 export function rampColour(value: number): string {
@@ -21,6 +24,6 @@ export function rampColour(value: number): string {
 }
 
 /** Which ink is read best on that colour. */
-export function rampInk(value: number): "dark" | "light" {
+export function rampInk(value: number): keyof typeof RAMP_INKS {
   return value < DARK_INK_BELOW ? "dark" : "light";
 }

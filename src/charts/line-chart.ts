@@ -53,7 +53,7 @@ const WIDTH = 1000;
 const EDGE = 4;
 
 /**
- * Lines over time or anything else that grows, as SVG that is as wide as its place: text keeps its size, lines their width.
+ * Lines over time or anything else that grows, as SVG in HTML that is as wide as its place: text keeps its size, lines their width.
  * Colours and dashes are of `CHART_STYLE`, by the place of the series.
  */
 export function lineChart(chart: LineChart): string {
@@ -72,8 +72,11 @@ export function lineChart(chart: LineChart): string {
   const y = (value: number): number => tenth(TOP + (plot * (axis.high - value)) / (axis.high - axis.low));
   const percent = (at: number): number => tenth(share(chart, at) * 100);
   return [
+    '<div class="plot">',
     `<svg class="chart" role="img" aria-label="${escapeXml(chart.label)}" width="100%" height="${height}">`,
-    ...gridLines(chart, axis, y),
+    ...ticksOf(axis).map(
+      (value) => `<line class="grid" x1="0" x2="100%" y1="${y(value)}" y2="${y(value)}"/>`,
+    ),
     level === undefined ? "" : `<line class="ideal" x1="0" x2="100%" y1="${y(level)}" y2="${y(level)}"/>`,
     ...chart.xTicks.map(({ at, text }) => {
       const place = percent(at);
@@ -84,12 +87,14 @@ export function lineChart(chart: LineChart): string {
     ...(chart.bars === true ? bars(chart, y) : series.map((one, i) => drawSeries(chart, one, i, y))),
     "</svg>",
     ...lonelyPoints(chart, percent, y),
+    ...levelTexts(chart, axis, y),
     ...(chart.marks ?? []).map(
       ({ x, title }) =>
         `<g class="mark"><title>${escapeXml(title)}</title><line x1="${percent(x)}%" x2="${percent(x)}%" y1="${TOP}" y2="${TOP + plot}"/><circle cx="${percent(x)}%" cy="${TOP}" r="4"/></g>`,
     ),
-    slots(chart, plot, percent),
     "</svg>",
+    slots(chart, plot, percent),
+    "</div>",
   ].join("");
 }
 
@@ -112,11 +117,11 @@ function share({ x: { from, to } }: LineChart, at: number): number {
   return (at - from) / (to - from);
 }
 
-function gridLines(chart: LineChart, axis: AxisRange, y: (value: number) => number): string[] {
+/** Over the lines, which may run through them. */
+function levelTexts(chart: LineChart, axis: AxisRange, y: (value: number) => number): string[] {
   const decimals = tickDecimals(axis);
   return ticksOf(axis).map(
     (value) =>
-      `<line class="grid" x1="0" x2="100%" y1="${y(value)}" y2="${y(value)}"/>` +
       `<text x="0" y="${y(value) + (value >= axis.high ? 12 : -4)}">${escapeXml(chart.yText(value, decimals))}</text>`,
   );
 }
@@ -181,11 +186,17 @@ function bars(chart: LineChart, y: (value: number) => number): string[] {
   });
 }
 
-/** Hidden from screen readers and the keyboard: what they lead to is also in the table under the chart. */
-function slots({ slots: all = [] }: LineChart, plot: number, percent: (at: number) => number): string {
+/** Over the picture, which must have nothing to press in it; hidden from screen readers and the keyboard: what they lead to is also in the table. */
+function slots(
+  { slots: all = [], height }: LineChart,
+  plot: number,
+  percent: (at: number) => number,
+): string {
   const drawn = all.map(({ from, to, title, href }) => {
     const area = `<rect class="slot" x="${percent(from)}%" y="${TOP}" width="${tenth(percent(to) - percent(from))}%" height="${plot}"><title>${escapeXml(title)}</title></rect>`;
     return href === undefined ? area : `<a href="${escapeXml(href)}" tabindex="-1">${area}</a>`;
   });
-  return drawn.length === 0 ? "" : `<g aria-hidden="true">${drawn.join("")}</g>`;
+  return drawn.length === 0
+    ? ""
+    : `<svg class="slots" aria-hidden="true" width="100%" height="${height}">${drawn.join("")}</svg>`;
 }

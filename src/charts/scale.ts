@@ -23,15 +23,22 @@ export function tickDecimals({ step }: AxisRange): number {
   return Math.max(0, -Math.floor(Math.log10(step)));
 }
 
+/** Values nearer to each other, relative to them, or to 0 are the same on a page. */
+const LEAST_SPAN = 1e-9;
+
 /** An axis around the values with about so many ticks, from 0 where they are not below it; from 0 to 1 for no values. */
 export function axisOf(values: readonly number[], ticks: number, fromZero: boolean): AxisRange {
   const most = values.reduce((a, b) => Math.max(a, b), fromZero ? 0 : -Infinity);
   const least = values.reduce((a, b) => Math.min(a, b), fromZero ? 0 : Infinity);
-  if (!(most > least)) {
-    if (!Number.isFinite(most) || most === 0) return { low: 0, high: 1, step: 0.5 };
+  if (!(most - least > LEAST_SPAN * Math.max(Math.abs(most), Math.abs(least), LEAST_SPAN))) {
+    if (!(Math.abs(most) > LEAST_SPAN && Number.isFinite(most))) return { low: 0, high: 1, step: 0.5 };
     const room = Math.abs(most) / 2;
-    return { low: most - room, high: most + room, step: roundStep(room) };
+    return between(most - room, most + room, ticks);
   }
+  return between(least, most, ticks);
+}
+
+function between(least: number, most: number, ticks: number): AxisRange {
   const step = roundStep((most - least) / ticks);
   return { low: step * Math.floor(least / step), high: step * Math.ceil(most / step), step };
 }

@@ -157,5 +157,5 @@ function lost(members: LogRecord["report"]["members"]): string[] {
 
 function excerpt(text: string): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
-  return line.length > 64 ? `${line.slice(0, 63)}…` : line;
+  return line.length > 48 ? `${line.slice(0, 47)}…` : line;
 }

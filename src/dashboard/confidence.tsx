@@ -30,7 +30,7 @@ export const confidencePage: Page = {
     const [series, whole, judged, report] = await Promise.all([
       observations.windows(range, range.widthMs),
       observations.windows(range, wholeWidth(range)),
-      confidence?.judged(range) ?? [],
+      observations.judged(range),
       confidence?.report() ?? null,
     ]);
     const filled = fill(view, series.windows);

@@ -422,6 +422,8 @@ function pathChart(
   { comparisons }: ExperimentAnalysis,
 ): LineChart {
   const most = Math.max(1, ...comparisons.flatMap(({ sequence }) => sequence.map(({ units }) => units)));
+  // Before, the bands are so wide that nothing could be seen of them later.
+  const first = most < 100 ? 0 : most / 20;
   const step = 10 ** Math.floor(Math.log10(most));
   const every = most / step > 5 ? 2 * step : most / step < 2 ? step / 4 : step;
   return {
@@ -437,11 +439,13 @@ function pathChart(
     level: 0,
     series: comparisons.map(({ arm, sequence }) => ({
       name: arm,
-      points: sequence.map(({ units, difference, low, high }) => ({
-        x: units,
-        y: difference,
-        interval: { low, high },
-      })),
+      points: sequence
+        .filter(({ units }) => units >= first)
+        .map(({ units, difference, low, high }) => ({
+          x: units,
+          y: difference,
+          interval: { low, high },
+        })),
     })),
     slots: comparisons.slice(0, 1).flatMap(({ arm, sequence }) =>
       sequence.map(({ units, difference, low, high }, i) => ({

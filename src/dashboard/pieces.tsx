@@ -42,11 +42,13 @@ export const DataTable: FC<{
   readonly data: Dataset;
   readonly view: View;
   readonly wraps?: number | undefined;
-}> = ({ data, view, wraps }) => (
+  /** Where a page shows the same data in several places: what sets this one apart. */
+  readonly label?: string | undefined;
+}> = ({ data, view, wraps, label = data.title }) => (
   <>
-    <div class="scroll" role="region" aria-label={data.title} tabindex={0}>
+    <div class="scroll" role="region" aria-label={label} tabindex={0}>
       <table>
-        <caption class="hidden">{data.title}</caption>
+        <caption class="hidden">{label}</caption>
         <thead>
           <tr>
             {data.shown.map(({ title, numeric }) => (
@@ -106,9 +108,9 @@ export const Chart: FC<{
     )}
     <details>
       <summary>
-        The numbers<span class="hidden"> of {data.title}</span>
+        The numbers<span class="hidden"> of: {chart.label}</span>
       </summary>
-      <DataTable data={data} view={view} wraps={wraps} />
+      <DataTable data={data} view={view} wraps={wraps} label={chart.label} />
     </details>
   </figure>
 );

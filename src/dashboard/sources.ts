@@ -2,7 +2,7 @@ import type { SetReport } from "../ensemble/confidence-report.ts";
 import type { Experiments } from "../experiments/experiments.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EnsembleHealth } from "../ports/health.ts";
-import type { JudgedConfidence, Observations, TimeRange } from "../ports/observations.ts";
+import type { Observations } from "../ports/observations.ts";
 import type { Probes } from "../ports/probes.ts";
 
 /** Where the pages' numbers come from. What is absent has no numbers here, and its page says so. */
@@ -26,8 +26,6 @@ export interface ConfidenceEvidence {
   calibratedOn(): readonly CalibratedSet[] | null;
   /** What was found on questions kept apart, for the calibration in use; null where nobody has looked. */
   report(): Promise<SavedReport | null>;
-  /** Confidences of answers in the range that feedback has judged. */
-  judged(range: TimeRange): Promise<readonly JudgedConfidence[]>;
 }
 
 export interface CalibratedSet {

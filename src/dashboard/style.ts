@@ -1,4 +1,4 @@
-import { rampColour, rampInk } from "../charts/colour-ramp.ts";
+import { RAMP_INKS, rampColour, rampInk } from "../charts/colour-ramp.ts";
 import { CHART_STYLE, PALETTE_STYLE } from "../charts/palette.ts";
 
 /** Steps of the heat map's colours from 0 to 1. */
@@ -16,7 +16,7 @@ export const DIVERGENCE_LEVELS = LEVELS.light.length;
 
 const heat = Array.from({ length: HEAT_STEPS + 1 }, (_, i) => {
   const value = i / HEAT_STEPS;
-  return `.h${i}{background:${rampColour(value)};color:${rampInk(value) === "dark" ? "#11203a" : "#ffffff"}}`;
+  return `.h${i}{background:${rampColour(value)};color:${RAMP_INKS[rampInk(value)]}}`;
 }).join("");
 
 const levels = (theme: "light" | "dark", root: string): string =>
@@ -69,7 +69,7 @@ h2{font-size:16px;margin:0 0 10px;letter-spacing:-.005em}h3{font-size:14px;margi
 .tile dt{color:var(--faint);font-size:13px}.tile dd{margin:0}.tile .big{font-size:25px;line-height:1.25;font-weight:620;letter-spacing:-.02em}
 .spark{display:block;width:100%;height:24px;margin-top:6px}.spark .line{stroke-width:1.5}
 .bar-share{display:inline-block;width:56px;height:6px;vertical-align:middle;margin-left:8px;background:var(--line);border-radius:3px;overflow:hidden}.bar-share rect{fill:var(--accent)}
-.filters{display:grid;gap:10px;margin:0 0 18px}
+.filters{display:grid;grid-template-columns:minmax(0,1fr);gap:10px;margin:0 0 18px}
 .ranges{display:flex;flex-wrap:wrap;gap:4px;align-items:center}
 .ranges a{padding:3px 9px;border-radius:999px;color:var(--ink);text-decoration:none;border:1px solid transparent;font-size:14px}
 .ranges a:hover{border-color:var(--line)}.ranges a[aria-current]{background:var(--tint);border-color:var(--accent);font-weight:600}
@@ -96,7 +96,7 @@ tbody tr:hover{background:var(--paper)}td.wrap{white-space:normal;min-width:200p
 .note{border-left:3px solid var(--accent);background:var(--tint);padding:9px 14px;border-radius:0 8px 8px 0;margin:0 0 16px}.note.warn{border-color:var(--second)}.note p{margin:0}
 .empty{padding:10px 0}.empty h2{margin-bottom:4px}
 .chart{display:block;overflow:visible}.chart text{paint-order:stroke;stroke:var(--surface);stroke-width:3px;stroke-linejoin:round}
-.slot{fill:transparent}.slot:hover{fill:var(--accent);fill-opacity:.1}
+.plot{position:relative}.slots{position:absolute;inset:0}.slot{fill:transparent}.slot:hover{fill:var(--accent);fill-opacity:.1}
 .bar{fill:var(--accent)}.band{stroke:none;fill-opacity:.16}.band-0{fill:var(--accent)}.band-1{fill:var(--second)}.band-2{fill:var(--third)}.band-3{fill:var(--fourth)}
 .lone-0{fill:var(--accent)}.lone-1{fill:var(--second)}.lone-2{fill:var(--third)}.lone-3{fill:var(--fourth)}
 .mark line{stroke:var(--bad);stroke-dasharray:3 3}.mark circle{fill:var(--bad)}
@@ -124,7 +124,7 @@ tbody tr:hover{background:var(--paper)}td.wrap{white-space:normal;min-width:200p
 .foot{margin:0;padding:0;display:flex;gap:8px;align-items:center}.size{display:none}
 main{padding:18px 14px 48px}.card{padding:14px}.scroll{margin:0 -14px;padding:0 14px}.tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:8px}.tile .big{font-size:21px}
 .tokens>li{grid-template-columns:1fr}.tokens>li:target{box-shadow:-14px 0 0 var(--tint),14px 0 0 var(--tint)}.tokens .what{grid-template-columns:auto auto 1fr;gap:10px;align-items:baseline}
-input[type=text],.fields label,.fields select{width:100%}.fields{display:grid;grid-template-columns:1fr 1fr}.login input{width:100%}}
+.fields input:not([type=checkbox]),.fields label,.fields select{width:100%;min-width:0}.fields{display:grid;grid-template-columns:repeat(2,minmax(0,1fr))}.login input{width:100%}}
 @media (forced-colors:active){.tok,.heat td{forced-color-adjust:none}}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
 @media print{.rail,.filters,.downloads{display:none}.shell{display:block}}

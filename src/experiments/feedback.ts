@@ -12,6 +12,7 @@ import type {
   MetricDefinition,
 } from "../ports/experiments.ts";
 import { GatewayError } from "../ports/gateway-error.ts";
+import type { JudgedConfidence } from "../ports/observations.ts";
 import { COMMENT, CORRECT, DEMONSTRATION } from "./definition.ts";
 import type { Experiments } from "./experiments.ts";
 import { choiceHash, unitKey } from "./hash.ts";
@@ -52,6 +53,8 @@ export interface FeedbackDeskOptions {
   readonly experiments: Experiments;
   readonly log: Pick<AgreementLog, "find">;
   readonly clock: Clock;
+  /** Told of each answer with a confidence that is judged for the first time. Default: nobody. */
+  readonly judged?: ((judgement: JudgedConfidence) => void) | undefined;
   /** Default `crypto.randomUUID`. */
   readonly newId?: (() => string) | undefined;
 }
@@ -64,6 +67,7 @@ export function createFeedbackDesk({
   experiments,
   log,
   clock,
+  judged = () => {},
   newId = () => crypto.randomUUID(),
 }: FeedbackDeskOptions): FeedbackDesk {
   /** @throws GatewayError not_found */
@@ -132,6 +136,21 @@ export function createFeedbackDesk({
     }));
   }
 
+  async function tellJudged({ target, value }: Statement, metric: string): Promise<void> {
+    if (target.kind !== "answer") return;
+    const right =
+      metric === CORRECT && value.kind === "boolean" ? value.value : await shownRight(target.answerId, value);
+    const confidence = right === null ? null : (await log.find(target.answerId))?.confidence;
+    if (right !== null && confidence) judged({ confidence: confidence.value, correct: right });
+  }
+
+  /** Whether the choice was the demonstrated one; null where that is not known. */
+  async function shownRight(answerId: string, value: FeedbackValue): Promise<boolean | null> {
+    if (value.kind !== "demonstration") return null;
+    const chosen = (await feedback.judgeable(answerId))?.chosen ?? null;
+    return chosen === null || value.choice === null ? null : chosen === value.choice;
+  }
+
   return {
     async give(request) {
       const { about, metric, tags, dryRun } = request;
@@ -149,6 +168,7 @@ export function createFeedbackDesk({
           const message = `id: '${request.id}' is the id of other feedback: expected the same again, or another id.`;
           throw new GatewayError("conflict", message, { param: "id" });
         }
+        if (outcome === "new") await tellJudged(statement, metric);
         given ??= { id, outcome, experiments: names };
       }
       if (given === null) throw new Error("feedback about nothing");

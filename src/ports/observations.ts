@@ -16,10 +16,18 @@ export interface Observations {
   answers(query: AnswersQuery): Promise<AnswersPage>;
   /** Everything the log has of one answer, token by token; null when there is none of that id. */
   answer(requestId: string): Promise<ObservedAnswer | null>;
-  /** Similarities of members' layers measured in windows that overlap the range, oldest first; at most 10,000. */
+  /**
+   * Similarities of members' layers measured in windows that overlap the range, oldest first; at most about 10,000: of more,
+   * those of windows spaced evenly, the newest among them.
+   */
   similarities(range: TimeRange): Promise<readonly LayerSimilarity[]>;
   /** Alerts raised in the range, newest first; at most 1,000. */
   alerts(range: TimeRange): Promise<readonly Alert[]>;
+  /**
+   * Confidences of answers in the range that feedback has judged, by `correct` or a demonstration, as it last did: in the
+   * order of judgement, from the newest 20,000 judgements of the log.
+   */
+  judged(range: TimeRange): Promise<readonly JudgedConfidence[]>;
   /** How large the log is. */
   size(): Promise<LogSize>;
 }

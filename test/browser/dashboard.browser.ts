@@ -4,6 +4,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startServer, type RunningServer } from "../../adapters/node/server.ts";
+import { scriptedGateway } from "../dashboard/scripted-gateway.ts";
 import { scriptedObservations } from "../dashboard/scripted-observations.ts";
 import { scriptedSources } from "../dashboard/scripted-sources.ts";
 import { testGateway } from "../gateway/harness.ts";
@@ -48,14 +49,13 @@ const serve = (gateway: ReturnType<typeof testGateway>): Promise<RunningServer> 
   startServer({ app: gateway, host: "127.0.0.1", port: 0, graceMs: 100 });
 
 beforeAll(async () => {
-  const { experiments, confidence, ...sources } = scriptedSources();
-  const deps = { ...sources, dashboard: { experiments, confidence } };
+  const sources = scriptedSources();
   browser = await openBrowser();
-  full = await serve(testGateway(deps));
+  full = await serve(scriptedGateway(sources));
   empty = await serve(
     testGateway({ clock: sources.clock, observations: scriptedObservations({ records: [] }) }),
   );
-  locked = await serve(testGateway({ ...deps, apiKey: "open sesame" }));
+  locked = await serve(scriptedGateway({ ...sources, apiKey: "open sesame" }));
 });
 
 afterAll(async () => {

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgreementLog, LogRecord } from "../../src/ports/agreement-log.ts";
 import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
+import type { Feedback, FeedbackStore, FeedbackValue } from "../../src/ports/experiments.ts";
 import type {
   Alert,
   AnswerFilter,
@@ -16,6 +17,8 @@ import { createLogRecord } from "./log-record.ts";
 export interface OpenObservations {
   readonly log: AgreementLog;
   readonly observations: Observations & ObservationWriter;
+  /** Over the same database. */
+  readonly feedback: FeedbackStore;
 }
 
 const minute = 60_000;
@@ -28,8 +31,9 @@ export function describeObservations(name: string, open: () => Promise<OpenObser
   describe(`observations over ${name}`, () => {
     let log: AgreementLog;
     let observations: Observations & ObservationWriter;
+    let feedback: FeedbackStore;
     beforeEach(async () => {
-      ({ log, observations } = await open());
+      ({ log, observations, feedback } = await open());
     });
     afterEach(() => log.close());
 
@@ -167,6 +171,43 @@ export function describeObservations(name: string, open: () => Promise<OpenObser
       await observations.appendAlert(later);
       expect(await observations.alerts(everything)).toEqual([later, alert]);
       expect(await observations.alerts({ from: start, to: start + 1 })).toEqual([alert]);
+    });
+
+    test("answers are judged by what was said last of each, by a demonstration too, if they had a confidence", async () => {
+      await append([
+        confident("right", 0.75, start),
+        confident("shown", 0.5, start + 1),
+        confident("corrected", 0.25, start + 2),
+        confident("late", 0.125, start + hour),
+        createLogRecord({ requestId: "untold", createdAt: start, confidence: null }),
+      ]);
+      await feedback.remember({
+        answerId: "shown",
+        requestId: "shown",
+        at: start,
+        choices: ["a", "b"],
+        chosen: 1,
+        forecast: null,
+      });
+      await feedback.give(said("right", "correct", { kind: "boolean", value: true }), false);
+      await feedback.give(said("untold", "correct", { kind: "boolean", value: true }), false);
+      await feedback.give(said("corrected", "correct", { kind: "boolean", value: true }), false);
+      await feedback.give(
+        said("shown", "demonstration", { kind: "demonstration", text: "a", choice: 0 }),
+        false,
+      );
+      await feedback.give(said("late", "correct", { kind: "boolean", value: true }), false);
+      await feedback.give(said("late", "stars", { kind: "number", value: 1 }), false);
+      await feedback.give(said("corrected", "correct", { kind: "boolean", value: false }, "again"), false);
+      await feedback.give(said("right", "comment", { kind: "comment", text: "well" }), false);
+      expect(await observations.judged({ from: start, to: start + hour })).toEqual([
+        { confidence: 0.75, correct: true },
+        { confidence: 0.25, correct: false },
+        { confidence: 0.5, correct: false },
+      ]);
+      expect(await observations.judged({ from: start + hour, to: start + 2 * hour })).toEqual([
+        { confidence: 0.125, correct: true },
+      ]);
     });
 
     test("the size tells how many answers there are and from when to when", async () => {
@@ -391,4 +432,22 @@ function expectQuantiles(window: Window, wanted: Window | undefined): void {
     if (value === undefined || exact === undefined) expect(value).toBe(exact);
     else expect(Math.abs(value - exact)).toBeLessThanOrEqual(0.0201 * exact);
   });
+}
+
+function said(answerId: string, metric: string, value: FeedbackValue, key = metric): Feedback {
+  const target = { kind: "answer", answerId, requestId: answerId } as const;
+  return {
+    id: `${answerId} ${key}`,
+    key: `${answerId} ${key}`,
+    experiment: null,
+    target,
+    metric,
+    value,
+    tags: {},
+    at: 1,
+  };
+}
+
+function confident(requestId: string, value: number, createdAt: number): LogRecord {
+  return createLogRecord({ requestId, createdAt, confidence: { value, kind: "choice" } });
 }

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ExperimentDesk } from "../../src/dashboard/sources.ts";
-import type { GatewayExperiments } from "../../src/gateway/app.ts";
 import { testGateway } from "../gateway/harness.ts";
+import { scriptedGateway } from "./scripted-gateway.ts";
 import { HOSTILE, NOW, scriptedObservations } from "./scripted-observations.ts";
 import { scriptedDesk, scriptedSources } from "./scripted-sources.ts";
 
@@ -19,15 +18,6 @@ const PATHS = [
   "/alerts",
 ];
 
-function pages(changes: { apiKey?: string } & Partial<ReturnType<typeof scriptedSources>> = {}) {
-  const { experiments, confidence, ...rest } = { ...scriptedSources(), ...changes };
-  return testGateway({
-    ...rest,
-    confidence,
-    ...(experiments !== undefined && { experiments: withDesk(experiments) }),
-  });
-}
-
 const form = (fields: Record<string, string>, headers: Record<string, string> = {}) => ({
   method: "POST",
   body: new URLSearchParams(fields),
@@ -35,7 +25,7 @@ const form = (fields: Record<string, string>, headers: Record<string, string> = 
 });
 
 describe("the pages", () => {
-  const app = pages();
+  const app = scriptedGateway();
 
   test.each(PATHS)(
     "%s is a whole page that loads nothing from elsewhere and lets no markup through",
@@ -81,7 +71,7 @@ describe("the pages", () => {
     ).answers;
     if (first === undefined) throw new Error("no record");
     const record = { ...first, createdAt: NOW - 60_000, text: { prompt: '=HYPERLINK("x")', answer: "" } };
-    const one = pages({ observations: scriptedObservations({ records: [record] }) });
+    const one = scriptedGateway({ observations: scriptedObservations({ records: [record] }) });
     const csv = await (await one.request("/requests?download=requests.csv")).text();
     expect(csv).toContain(`"'=HYPERLINK(""x"")"`);
   });
@@ -173,7 +163,7 @@ describe("the pages", () => {
 
 describe("the colours", () => {
   test("a choice is kept in a cookie, and leads back to the page and nowhere else", async () => {
-    const app = pages();
+    const app = scriptedGateway();
     const answer = await app.request("/theme", form({ theme: "dark", back: "/alerts?range=1h" }));
     expect(answer.status).toBe(303);
     expect(answer.headers.get("location")).toBe("/alerts?range=1h");
@@ -187,30 +177,10 @@ describe("the colours", () => {
   });
 });
 
-/** The gateway's experiments, of which pages use the desk alone. */
-function withDesk(experiments: ExperimentDesk): GatewayExperiments {
-  return {
-    experiments: {
-      ...experiments,
-      known: () => [],
-      routed: async () => null,
-      create: refused,
-      change: refused,
-      remove: refused,
-      observations: refused,
-    },
-    feedback: { give: refused },
-  };
-}
-
-async function refused(): Promise<never> {
-  throw new Error("no page asks this");
-}
-
 describe("an experiment's buttons", () => {
   test("start, pause and stop it, from this site's pages only", async () => {
     const experiments = scriptedDesk();
-    const app = pages({ experiments });
+    const app = scriptedGateway({ experiments });
     const path = "/experiments/ensemble-or-gemma";
     for (const headers of [{ origin: "http://elsewhere.test" }, { origin: "null" }, { origin: "" }]) {
       const answer = await app.request(`${path}/stop`, form({ winner: "fused" }, headers));
@@ -228,7 +198,7 @@ describe("an experiment's buttons", () => {
 
 describe("with an API key", () => {
   const apiKey = "a key for tests";
-  const app = pages({ apiKey });
+  const app = scriptedGateway({ apiKey });
 
   test("pages lead to the sign-in page, and a cookie that scripts cannot read opens them", async () => {
     const asked = await app.request("/disagreement?range=6h");
@@ -245,8 +215,10 @@ describe("with an API key", () => {
     expect(set).not.toContain(encodeURIComponent(apiKey));
     const cookie = set.split(";")[0] ?? "";
     expect((await app.request("/", { headers: { cookie } })).status).toBe(200);
-    expect((await pages({ apiKey: "another" }).request("/", { headers: { cookie } })).status).toBe(303);
-    const late = pages({ apiKey, clock: { now: () => NOW + 13 * 3_600_000, monotonic: () => 0 } });
+    expect((await scriptedGateway({ apiKey: "another" }).request("/", { headers: { cookie } })).status).toBe(
+      303,
+    );
+    const late = scriptedGateway({ apiKey, clock: { now: () => NOW + 13 * 3_600_000, monotonic: () => 0 } });
     expect((await late.request("/", { headers: { cookie } })).status).toBe(303);
     const [name, value = ""] = cookie.split("=");
     const forged = `${name}=9${value}`;
@@ -255,11 +227,11 @@ describe("with an API key", () => {
 
   test("downloads and buttons need it too, and a bearer token will do", async () => {
     expect((await app.request("/requests?download=requests.csv")).status).toBe(401);
-    const bearer = pages({ apiKey: "key" });
+    const bearer = scriptedGateway({ apiKey: "key" });
     const headers = { authorization: "Bearer key" };
     expect((await bearer.request("/requests?download=requests.csv", { headers })).status).toBe(200);
     const experiments = scriptedDesk();
-    const stopped = await pages({ apiKey, experiments }).request(
+    const stopped = await scriptedGateway({ apiKey, experiments }).request(
       "/experiments/ensemble-or-gemma/stop",
       form({}),
     );

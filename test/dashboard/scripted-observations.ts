@@ -4,6 +4,7 @@ import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import type {
   Alert,
   AnswerFilter,
+  JudgedConfidence,
   LayerSimilarity,
   Observations,
   TimeRange,
@@ -23,11 +24,12 @@ export interface ScriptedLog {
   readonly traces?: ReadonlyMap<string, AnswerTrace> | undefined;
   readonly similarities?: readonly LayerSimilarity[] | undefined;
   readonly alerts?: readonly Alert[] | undefined;
+  readonly judged?: readonly JudgedConfidence[] | undefined;
 }
 
 /** What the port promises, over records in memory and without haste. */
 export function scriptedObservations(log: ScriptedLog): Observations {
-  const { records, traces = new Map(), similarities = [], alerts = [] } = log;
+  const { records, traces = new Map(), similarities = [], alerts = [], judged = [] } = log;
   const inRange = ({ from, to }: TimeRange, filter: AnswerFilter = {}): LogRecord[] =>
     records.filter((record) => record.createdAt >= from && record.createdAt < to && fits(record, filter));
   return {
@@ -61,6 +63,7 @@ export function scriptedObservations(log: ScriptedLog): Observations {
     },
     similarities: async ({ from, to }) => similarities.filter(({ start, end }) => start < to && end > from),
     alerts: async ({ from, to }) => alerts.filter(({ at }) => at >= from && at < to),
+    judged: async () => judged,
     size: async () => ({
       answers: records.length,
       oldest: records[0]?.createdAt ?? null,
@@ -88,7 +91,9 @@ export function aDay(): ScriptedLog {
       completionTokens: 12 + Math.floor(80 * random.next()),
       confidence: i % 3 === 0 ? { value: 0.55 + 0.44 * random.next(), kind: "choice" } : null,
       text:
-        i % 2 === 0 ? { prompt: PROMPTS[i % PROMPTS.length] ?? "", answer: " Paris, on the Seine." } : null,
+        i % 2 === 0
+          ? { prompt: PROMPTS[(i / 2) % PROMPTS.length] ?? "", answer: " Paris, on the Seine." }
+          : null,
       agreement: {
         jsDivergence: divergence,
         top1Agreement: 0.92 - 1.6 * divergence,

@@ -23,7 +23,7 @@ export function scriptedSources(
   log: ScriptedLog = aDay(),
 ): Required<Omit<DashboardSources, "apiKey" | "onInternalError">> {
   return {
-    observations: scriptedObservations(log),
+    observations: scriptedObservations({ judged: verdicts(11, 300), ...log }),
     clock: { now: () => NOW, monotonic: () => 0 },
     health: () => HEALTH,
     probes: probesOf(PROBES),
@@ -50,7 +50,6 @@ export function scriptedSources(
           },
         ],
       }),
-      judged: async () => verdicts(11, 300),
     },
   };
 }

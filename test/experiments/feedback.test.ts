@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { FeedbackRequest } from "../../src/experiments/feedback.ts";
+import { choiceHash } from "../../src/experiments/hash.ts";
 import { ask, by, endOf, MEMBER, openTestExperiments, running } from "./harness.ts";
 
 const choices = ["yes", "no"].map((value) => ({ value, text: value }));
@@ -52,7 +53,7 @@ describe("feedback", () => {
 
   it("on an answer outside experiments may be right or wrong, a comment or a demonstration", async () => {
     const { desk, logged, feedback } = await openTestExperiments();
-    logged.add("r1");
+    logged.set("r1", null);
     expect(await desk.give(say("correct", false, "r1"))).toMatchObject({ outcome: "new", experiments: [] });
     await desk.give(say("comment", "meh", "r1"));
     await desk.give(say("comment", "meh", "r1"));
@@ -66,6 +67,31 @@ describe("feedback", () => {
       code: "invalid_request",
       message: "metric_name: expected one of correct, comment, demonstration for this answer, got stars.",
     });
+  });
+
+  it("on whether an answer with a confidence was right is told, once", async () => {
+    const { desk, logged, judged, feedback } = await openTestExperiments();
+    logged.set("r1", { value: 0.75, kind: "short_answer" });
+    logged.set("r2", { value: 0.5, kind: "choice" });
+    logged.set("r3", null);
+    await desk.give(say("comment", "well", "r1"));
+    await desk.give(say("correct", true, "r1"));
+    await desk.give(say("correct", true, "r1"));
+    await desk.give(say("correct", false, "r3"));
+    const hashes = await Promise.all(["yes", "no"].map(choiceHash));
+    await feedback.remember({
+      answerId: "r2",
+      requestId: "r2",
+      at: 1,
+      choices: hashes,
+      chosen: 0,
+      forecast: null,
+    });
+    await desk.give(say("demonstration", "no", "r2"));
+    expect(judged).toEqual([
+      { confidence: 0.75, correct: true },
+      { confidence: 0.5, correct: false },
+    ]);
   });
 
   it.each([
@@ -163,7 +189,7 @@ describe("feedback", () => {
         forecast,
       };
     });
-    logged.add("r1");
+    logged.set("r1", null);
     await endOf(engine.answer(ask("r1", { choices, model: MEMBER })));
     await desk.give(say("demonstration", "no", "r1"));
     expect(await feedback.judgedForecasts()).toEqual([{ ...forecast, chosen: 0, label: 1, correct: null }]);

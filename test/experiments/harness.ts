@@ -8,7 +8,9 @@ import { createExperiments, type Experiments } from "../../src/experiments/exper
 import { createFeedbackDesk, type FeedbackDesk } from "../../src/experiments/feedback.ts";
 import { plainSampling, type AnswerEvent, type Question } from "../../src/ports/engine.ts";
 import type { ExperimentDefinition, ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
+import type { JudgedConfidence } from "../../src/ports/observations.ts";
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import { createLogRecord } from "../contracts/log-record.ts";
 import { createScriptedEngine, type Script, type ScriptedEngine } from "../scripted-engine.ts";
 
 export const MEMBER = "smollm2-135m-instruct";
@@ -69,8 +71,10 @@ export interface TestExperiments {
   readonly store: ExperimentStore;
   readonly feedback: FeedbackStore;
   readonly failures: unknown[];
-  /** Answers that the agreement log knows beside the experiments'. */
-  readonly logged: Set<string>;
+  /** Answers that the agreement log knows beside the experiments', and their confidences. */
+  readonly logged: Map<string, LogRecord["confidence"]>;
+  /** What the desk has told. */
+  readonly judged: JudgedConfidence[];
 }
 
 /** Everything over one database in memory; each look at the clock is a millisecond later. */
@@ -87,7 +91,8 @@ export async function openTestExperiments(
   const models = () => asked.models().map(({ id }) => id);
   const experiments = await createExperiments({ store, models, clock });
   const failures: unknown[] = [];
-  const logged = new Set<string>();
+  const logged: TestExperiments["logged"] = new Map();
+  const judged: JudgedConfidence[] = [];
   const engine = createExperimentEngine({
     engine: asked,
     experiments,
@@ -97,12 +102,24 @@ export async function openTestExperiments(
     shadows,
     onFailure: (error) => failures.push(error),
   });
-  // The desk asks only whether there is a record.
-  const log = { find: async (id: string) => (logged.has(id) ? ({ requestId: id } as LogRecord) : null) };
+  const log = {
+    async find(requestId: string) {
+      const confidence = logged.get(requestId);
+      return confidence === undefined ? null : createLogRecord({ requestId, confidence });
+    },
+  };
   let ids = 0;
   const newId = (): string => `feedback-${(ids += 1)}`;
-  const desk = createFeedbackDesk({ feedback, store, experiments, log, clock, newId });
-  return { asked, engine, experiments, desk, store, feedback, failures, logged };
+  const desk = createFeedbackDesk({
+    feedback,
+    store,
+    experiments,
+    log,
+    clock,
+    newId,
+    judged: (judgement) => judged.push(judgement),
+  });
+  return { asked, engine, experiments, desk, store, feedback, failures, logged, judged };
 }
 
 /** The same, with one experiment that runs. */

@@ -24,7 +24,10 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 async function concord(args: readonly string[], columns?: number): Promise<string> {
   let output = "";
   const write = (text: string): void => void (output += text);
-  const program = new Command("concord").exitOverride().configureOutput({ writeOut: write, writeErr: write });
+  const program = new Command("concord")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut: write, writeErr: write });
   registerLogCommands(program, {
     env: { CONCORD_HOME: home },
     clock: { now: () => now, monotonic: () => 0 },

@@ -19,6 +19,7 @@ describeObservations("better-sqlite3", async () => {
   return {
     log: createSqliteAgreementLog(database),
     observations: { ...createSqliteObservations(database), ...createSqliteObservationWriter(database) },
+    feedback: createSqliteFeedbackStore(database),
   };
 });
 

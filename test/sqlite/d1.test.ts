@@ -33,10 +33,14 @@ describeAgreementLog("D1", async () => {
 });
 
 describeObservations("D1", async () => {
-  for (const table of ["requests", "alerts", "layer_similarities"]) {
+  for (const table of ["feedback", "judgeable_answers", "requests", "alerts", "layer_similarities"]) {
     await database.prepare(`delete from ${table}`).run();
   }
-  return { log: createD1AgreementLog(database), observations: createD1Observations(database) };
+  return {
+    log: createD1AgreementLog(database),
+    observations: createD1Observations(database),
+    feedback: createD1FeedbackStore(database),
+  };
 });
 
 describeProbeStore("D1", async () => {

@@ -136,16 +136,20 @@ interface Summary {
   readonly arms: readonly [string, string];
   /** By split, and over all where there are several. */
   readonly results: readonly (Tally & { readonly split: string })[];
+  readonly analysis: PairedRunResult["analysis"];
 }
 
-function summaryOf({ experiment, pairs }: PairedRunResult, arms: readonly [string, string]): Summary {
+function summaryOf(
+  { experiment, pairs, analysis }: PairedRunResult,
+  arms: readonly [string, string],
+): Summary {
   const splits = SPLITS.filter((split) => pairs.some(({ item }) => item.split === split));
   const results = splits.map((split) => ({
     split: split as string,
     ...tallyOf(pairs.filter(({ item }) => item.split === split)),
   }));
   const all = splits.length > 1 ? [{ split: "all", ...tallyOf(pairs) }] : [];
-  return { experiment, arms, results: [...results, ...all] };
+  return { experiment, arms, results: [...results, ...all], analysis };
 }
 
 function tallyOf(pairs: readonly JudgedPair[]): Tally {
@@ -163,13 +167,16 @@ function tallyOf(pairs: readonly JudgedPair[]): Tally {
   };
 }
 
-function sentences({ experiment, arms: [a, b], results }: Summary): string[] {
+function sentences({ experiment, arms: [a, b], results, analysis }: Summary): string[] {
   return [
     `${pc.bold(experiment)}: ${a} against ${b}`,
     ...results.flatMap(({ split, items, first, second, difference, onlyFirst, onlySecond, p }) => [
       `${split}: ${items} items; right: ${a} ${percent(first)}, ${b} ${percent(second)}; difference ${points(difference)} points`,
       pc.dim(`  only ${a} right ${onlyFirst} times, only ${b} ${onlySecond} times: McNemar p ${pValue(p)}`),
     ]),
+    `${pc.bold(analysis.verdict.replaceAll("_", " "))}: ${analysis.sentence}`,
+    pc.dim(`  all ${analysis.units} units, ${analysis.method} sequence: valid however often one has looked`),
+    `Its page, with the sequence over time, is /experiments/${experiment} of concord serve.`,
   ];
 }
 

@@ -1,27 +1,17 @@
 import { existsSync } from "node:fs";
 import { InvalidArgumentError, type Command } from "commander";
 import pc from "picocolors";
-import { z } from "zod";
 import type { AgreementLog, LogQuery } from "../../../src/ports/agreement-log.ts";
-import { systemClock, type Clock } from "../../../src/ports/clock.ts";
+import { systemClock } from "../../../src/ports/clock.ts";
 import { createSqliteAgreementLog } from "../../sqlite/better-sqlite3.ts";
 import { openDatabase } from "../../sqlite/open-database.ts";
+import { interruption } from "../interruption.ts";
 import { concordPaths } from "../paths.ts";
+import type { LogContext, LogOutput } from "./log-context.ts";
+import { registerLogExportCommand } from "./log-export.ts";
+import { registerLogUpkeepCommands } from "./log-upkeep.ts";
+import { moment } from "./moment.ts";
 import { recordLines, requestLines } from "./log-view.ts";
-
-/** What the commands take from the process; a test brings its own. */
-export interface LogContext {
-  readonly env: NodeJS.ProcessEnv;
-  readonly clock: Clock;
-  readonly stdout: LogOutput;
-}
-
-/** A terminal has its width and `isTTY`; a file or a pipe has neither. */
-export interface LogOutput {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-}
 
 interface ListOptions {
   readonly newest?: true;
@@ -31,13 +21,21 @@ interface ListOptions {
   readonly json?: true;
 }
 
-const processContext: LogContext = { env: process.env, clock: systemClock, stdout: process.stdout };
+const processContext: LogContext = {
+  env: process.env,
+  clock: systemClock,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  interruption,
+};
 
-/** `log` and `log show`. An action that fails throws; the entry turns that into exit code 1. */
+/** `log` and what stands under it. An action that fails throws; the entry turns that into exit code 1. */
 export function registerLogCommands(program: Command, context: LogContext = processContext): void {
   const log = program
     .command("log")
     .description("list answered requests, those on which the members disagreed most first")
+    // What stands after a subcommand is its own, even where the list has an option of that name.
+    .enablePositionalOptions()
     .option("--newest", "newest first instead")
     .option("-n, --limit <count>", "at most so many, 1 to 1000", limit, 20)
     .option("-m, --model <id>", "only answers of this model")
@@ -66,10 +64,12 @@ Examples:
     .argument("<request-id>", "the answer's id, as its x-request-id header says it")
     .option("--json", "print the record as JSON")
     .addHelpText("after", "\nExample:\n  concord log show chatcmpl-5f0c --json")
-    // The parent has an option --json too, and takes the flag wherever it stands.
-    .action((requestId: string, _: unknown, command: Command) =>
-      show(requestId, command.optsWithGlobals<{ readonly json?: true }>().json === true, context),
+    .action((requestId: string, { json }: { readonly json?: true }) =>
+      show(requestId, json === true, context),
     );
+
+  registerLogExportCommand(log, context);
+  registerLogUpkeepCommands(log, context);
 }
 
 async function list(options: ListOptions, context: LogContext): Promise<void> {
@@ -114,8 +114,11 @@ async function withLog<Result>(
 ): Promise<Result | null> {
   const path = concordPaths(context.env).database;
   if (!existsSync(path)) return null;
-  const log = createSqliteAgreementLog(openDatabase(path));
+  const database = openDatabase(path);
+  const log = createSqliteAgreementLog(database);
   try {
+    // Several statements see one state, whatever a gateway writes meanwhile.
+    database.exec("begin");
     return await read(log);
   } finally {
     await log.close();
@@ -146,25 +149,4 @@ function limit(text: string): number {
   if (!(count >= 1 && count <= 1000))
     throw new InvalidArgumentError("Expected a whole number from 1 to 1000.");
   return count;
-}
-
-const unitsMs: Readonly<Record<string, number>> = {
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-/** A day, or a moment to the minute (precision -1) or finer; each with its own calendar check. */
-const isoMoment = z.union([z.iso.date(), z.iso.datetime({ precision: -1 }), z.iso.datetime()]);
-
-/** Milliseconds since the Unix epoch of "so long ago" or of a day or moment in UTC. */
-function moment(text: string, clock: Clock): number {
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
-  if (count !== undefined && unit !== undefined) {
-    return Math.max(0, clock.now() - Number(count) * (unitsMs[unit] ?? 0));
-  }
-  if (isoMoment.safeParse(text).success) return Date.parse(text);
-  throw new InvalidArgumentError(
-    "Expected a time ago (30m, 24h, 7d, 2w) or a UTC date (2026-01-31 or 2026-01-31T08:00Z).",
-  );
 }

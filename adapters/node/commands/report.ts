@@ -10,11 +10,13 @@ import {
   type SetReport,
 } from "../../../src/ensemble/confidence-report.ts";
 import type { Ensemble } from "../../../src/ensemble/ensemble.ts";
+import { systemClock } from "../../../src/ports/clock.ts";
 import { answersName, choiceSets, evenlyOfSplit, scoredSplits, subsetsOf } from "../calibrate.ts";
 import { parseChoices } from "../choices-file.ts";
 import { judgeAnswers } from "../judge-answers.ts";
 import { openConfidence, type OpenConfidence } from "../open-confidence.ts";
 import { openEnsemble } from "../open-ensemble.ts";
+import { saveReport } from "../saved-report.ts";
 import { createProgressBar, type ProgressBar } from "../progress-bar.ts";
 import { SHIPPED_ANSWERS } from "./calibrate.ts";
 import { SHIPPED_CHOICES } from "./evaluate-choices.ts";
@@ -44,7 +46,7 @@ export function registerReportCommand(program: Command): void {
     .option("--json", "print the numbers as JSON, and write no page")
     .addHelpText(
       "after",
-      '\nReads the split "report", and what `concord calibrate` has fitted on the others.\n\nExamples:\n  concord report\n  concord report quiz.jsonl --json',
+      '\nReads the split "report", and what `concord calibrate` has fitted on the others. The dashboard shows the last one.\n\nExamples:\n  concord report\n  concord report quiz.jsonl --json',
     )
     .action(async (files: readonly string[], options: ReportOptions) => {
       const progress = createProgressBar();
@@ -59,6 +61,7 @@ export function registerReportCommand(program: Command): void {
           seed: options.seed,
           progress,
         });
+        await saveReport(confidence, { createdAt: systemClock.now(), sets });
         if (options.json) {
           process.stdout.write(`${JSON.stringify(sets, null, 2)}\n`);
           return;

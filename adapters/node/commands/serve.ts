@@ -7,6 +7,7 @@ import { systemClock } from "../../../src/ports/clock.ts";
 import type { Engine } from "../../../src/ports/engine.ts";
 import { GatewayError } from "../../../src/ports/gateway-error.ts";
 import type { Probes } from "../../../src/ports/probes.ts";
+import type { Observations } from "../../../src/ports/observations.ts";
 import type { Watch } from "../../../src/watch/watch.ts";
 import { readExperimentsFile } from "../experiments-file.ts";
 import { fitHeadInWorker } from "../fit-head.ts";
@@ -15,22 +16,25 @@ import { nativeVectors, openSentenceEncoders, type OpenSentenceEncoders } from "
 import { openExperiments, type OpenExperiments } from "../open-experiments.ts";
 import { MEMBER_TIMEOUT_MS, openEngine, type OpenEngine } from "../open-engine.ts";
 import { MEMBER_IDS } from "../open-members.ts";
+import { openRedactor } from "../open-redactor.ts";
 import { openWatch, openWebhook } from "../open-watch.ts";
+import { calibratedSets } from "../open-confidence.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { readSavedReport } from "../saved-report.ts";
 import { startServer } from "../server.ts";
 import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
 import { openTelemetry } from "../telemetry/open-telemetry.ts";
 import { CONCORD_VERSION } from "../version.ts";
+import { addLogOptions, retentionOf, type LogOptions } from "./log-options.ts";
 import { addWatchOptions, watchChoices, type WatchOptions } from "./watch-options.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** How long shadows may go on after the last answer. */
 const SHADOWS_GRACE_MS = 10_000;
 
-interface ServeOptions extends WatchOptions {
+interface ServeOptions extends WatchOptions, LogOptions {
   readonly host: string;
   readonly port: number;
-  readonly keepText?: true;
   readonly memberTimeoutMs: number;
   readonly quorum: number;
   readonly logLevel: LogLevel;
@@ -39,13 +43,12 @@ interface ServeOptions extends WatchOptions {
 }
 
 export function registerServeCommand(program: Command): void {
-  addWatchOptions(program.command("serve"))
+  addWatchOptions(addLogOptions(program.command("serve")))
     .description("start the gateway; the first start fetches the models")
     .addOption(new Option("--host <address>", "where to listen").env("HOST").default("127.0.0.1"))
     .addOption(
       new Option("--port <number>", "0 takes any free port").env("PORT").default(8787).argParser(port),
     )
-    .addOption(new Option("--keep-text", "keep prompts and answers in the log").env("CONCORD_KEEP_TEXT"))
     .addOption(
       new Option("--member-timeout-ms <number>", "a member silent for so long is given up and started again")
         .env("CONCORD_MEMBER_TIMEOUT_MS")
@@ -76,11 +79,18 @@ export function registerServeCommand(program: Command): void {
         "JSON: experiments, and ensembles of other maps that they compare",
       ).env("CONCORD_EXPERIMENTS"),
     )
-    .addHelpText("after", "\nExample:\n  PORT=9000 concord serve --keep-text")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  PORT=9000 concord serve\n  concord serve --keep-text --redact email,card --keep-for 30d --log-size 20GB",
+    )
     .action(serve);
 }
 
-async function serve(options: ServeOptions): Promise<void> {
+async function serve(options: ServeOptions, command: Command): Promise<void> {
+  const { keepText = false } = options;
+  if (options.redact !== undefined && !keepText) {
+    command.error("error: --redact needs --keep-text: without it no text is kept");
+  }
   const signal = interruption();
   const file = options.experiments === undefined ? null : await readExperimentsFile(options.experiments);
   let engine: OpenEngine | null = null;
@@ -93,6 +103,7 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   const { log, telemetry } = told;
   const warn = (line: string): void => log.warn(line);
+  const redact = options.redact === undefined ? undefined : await openRedactor(options.redact, warn);
   const watching = watchChoices(options);
   const webhook = await openWebhook(watching, warn);
   const app = createGateway({
@@ -100,6 +111,11 @@ async function serve(options: ServeOptions): Promise<void> {
     embedder: late.embedder,
     probes: late.probes,
     experiments: late.experiments,
+    observations: late.observations,
+    confidence: {
+      calibratedOn: () => engine && calibratedSets(engine.confidence),
+      report: async () => engine && readSavedReport(engine.confidence),
+    },
     clock: systemClock,
     readiness: late.readiness,
     health: () => engine?.health() ?? null,
@@ -127,7 +143,9 @@ async function serve(options: ServeOptions): Promise<void> {
     engine = await openEngine({
       ...supervised,
       telemetry,
-      keepText: options.keepText === true,
+      keepText,
+      redact,
+      retention: retentionOf(options),
       quorum: options.quorum,
       variants: file?.models,
     });
@@ -149,13 +167,14 @@ async function serve(options: ServeOptions): Promise<void> {
       fitHead: fitHeadInWorker,
     });
     const watched = watch.watched(engine);
-    opened = await openExperiments({ ...engine, answer: watched.answer }, file);
+    opened = await openExperiments({ ...engine, answer: watched.answer }, file, watch.judged);
     late.arrive(
       quietServices(watch, {
         engine: opened.engine,
         embedder: createEmbedder({ encoders, natives, created }),
         probes,
         experiments: opened,
+        observations: engine.observations,
       }),
     );
     const names = opened.engine.models().map((model) => model.id);
@@ -182,6 +201,7 @@ interface Services {
   readonly embedder: Embedder;
   readonly probes: Probes;
   readonly experiments: GatewayExperiments;
+  readonly observations: Observations;
 }
 
 /** Nothing is read in the background while one of them is asked. */
@@ -203,46 +223,28 @@ function createLateEngine() {
   const reason = "the models are being loaded; on a first start they are fetched before";
   const notReady = (): GatewayError =>
     new GatewayError("not_ready", `Not ready yet: ${reason}. /readyz tells when.`);
+  const all = (): Services => {
+    if (arrived === null) throw notReady();
+    return arrived;
+  };
+  // Listed before they are ready: no model yet.
   const engine: Engine = {
     models: () => arrived?.engine.models() ?? [],
-    async *answer(question) {
-      if (arrived === null) throw notReady();
-      yield* arrived.engine.answer(question);
-    },
+    answer: (question) => all().engine.answer(question),
   };
   const embedder: Embedder = {
     models: () => arrived?.embedder.models() ?? [],
-    async embed(request) {
-      if (arrived === null) throw notReady();
-      return arrived.embedder.embed(request);
-    },
-  };
-  // Asked only when all are ready: see `requireReady`.
-  const arrivedProbes = (): Probes => {
-    if (arrived === null) throw notReady();
-    return arrived.probes;
-  };
-  const probes: Probes = {
-    fit: async (request) => arrivedProbes().fit(request),
-    classify: async (request) => arrivedProbes().classify(request),
-    list: async (name) => arrivedProbes().list(name),
-    find: async (name, version) => arrivedProbes().find(name, version),
-    add: async (probe) => arrivedProbes().add(probe),
-    remove: async (name) => arrivedProbes().remove(name),
-  };
-  const arrivedExperiments = (): GatewayExperiments => {
-    if (arrived === null) throw notReady();
-    return arrived.experiments;
-  };
-  const experiments: GatewayExperiments = {
-    experiments: lateService(() => arrivedExperiments().experiments),
-    feedback: lateService(() => arrivedExperiments().feedback),
+    embed: async (request) => all().embedder.embed(request),
   };
   return {
     engine,
     embedder,
-    probes,
-    experiments,
+    probes: lateService(() => all().probes),
+    experiments: {
+      experiments: lateService(() => all().experiments.experiments),
+      feedback: lateService(() => all().experiments.feedback),
+    },
+    observations: lateService(() => all().observations),
     readiness: () => (arrived === null ? { ready: false as const, reason } : { ready: true as const }),
     arrive(services: Services): void {
       arrived = services;
