@@ -39,7 +39,10 @@ export async function fusionRecipe(
     const matrix = new Float32Array(count * width);
     const bias = new Float32Array(count);
     const mean = meanState(member, dimension);
-    const centre = Float32Array.from(multiplyTN(matrixFrom(width, dimension, projection), matrixFrom(width, 1, mean)).data, (x, i) => x + offset[i]!);
+    const centre = Float32Array.from(
+      multiplyTN(matrixFrom(width, dimension, projection), matrixFrom(width, 1, mean)).data,
+      (x, i) => x + offset[i]!,
+    );
     let at = 0;
     for (const [first = 0, end = 0] of ranges) {
       for (let row = first; row < end; row += BLOCK_ROWS) {

@@ -85,7 +85,7 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Onnx
  * @throws GatewayError members_lost when its worker does not start
  */
 export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
-  const { name, files, fusion, threads = defaultThreads(), startWorker = startModelWorker } = options;
+  const { name, files, fusion, threads = availableParallelism(), startWorker = startModelWorker } = options;
   const channel = await openWorkerChannel(
     name,
     startWorker(name, {

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { logSumExp } from "../stats/distributions.ts";
 import { spellingAt, spellingsFrom, type Spellings } from "./spellings.ts";
 
@@ -44,14 +45,27 @@ export interface ContinuationOptions {
 
 /** A blank or a line feed begins thousands of tokens: then nothing is asked, and the token counts as over. */
 const MOST_TOKENS = 512;
+/** Rows that are kept, because texts repeat their words: 20 MiB of float32 at d = 640. */
+const KEPT_ROWS = 8192;
 
 export function createTokenContinuations({ spellings, rows }: ContinuationOptions): TokenContinuations {
+  const tables = new LRUCache<string, Promise<Float32Array>>({ maxSize: KEPT_ROWS });
+  function tableOf(first: number, end: number): Promise<Float32Array> {
+    const key = `${first} ${end}`;
+    const there = tables.get(key);
+    if (there !== undefined) return there;
+    const table = rows(spellings.tokens.subarray(first, end));
+    tables.set(key, table, { size: end - first });
+    table.catch(() => tables.delete(key));
+    return table;
+  }
+
   return {
     async after({ before, spelled }) {
       const { first, end } = spellingsFrom(spellings, spelled);
       const longest = end > first ? spellingAt(spellings, end - 1).length : 0;
       if (longest <= spelled.length || end - first > MOST_TOKENS) return null;
-      const table = await rows(spellings.tokens.subarray(first, end));
+      const table = await tableOf(first, end);
       const logits = Float32Array.from({ length: end - first }, (_, i) => dot(table, i, before));
       const total = logSumExp(logits);
       let ended = 0;

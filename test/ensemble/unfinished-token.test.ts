@@ -66,6 +66,29 @@ describe("a token that may go on", () => {
     expect(asked.at(-1)).toHaveLength(4);
   });
 
+  it("reads the rows of a beginning once", async () => {
+    const first = await continuations.after({ before, spelled: bytesOf("the") });
+    const count = asked.length;
+    expect(await continuations.after({ before, spelled: bytesOf("the") })).toEqual(first);
+    expect(asked).toHaveLength(count);
+  });
+
+  it("reads them again where they could not be read", async () => {
+    let fails = true;
+    const shaky = createTokenContinuations({
+      spellings,
+      rows: async (tokens) => {
+        if (fails) throw new Error("no such file");
+        return Float32Array.from([...tokens].flatMap((token) => Array.from(rowOf(token))));
+      },
+    });
+    await expect(shaky.after({ before, spelled: bytesOf("the") })).rejects.toThrow("no such file");
+    fails = false;
+    expect(await shaky.after({ before, spelled: bytesOf("the") })).toEqual(
+      await continuations.after({ before, spelled: bytesOf("the") }),
+    );
+  });
+
   it("is over where no longer token begins with it", async () => {
     expect(await continuations.after({ before, spelled: bytesOf("then") })).toBeNull();
     expect(await continuations.after({ before, spelled: bytesOf("zebra") })).toBeNull();
