@@ -60,9 +60,14 @@ function useWriteAheadLog(database: Database): void {
   }
 }
 
-/** Applies what the file lacks in one transaction, so that two processes that start together do it once. */
+/**
+ * Applies what the file lacks in one transaction, so that two processes that start together do it once. Migrations make
+ * tables and add columns, which takes no longer for a large log than for an empty one: rows are changed by the upkeep,
+ * a few at a time. A file that lacks nothing is not locked.
+ */
 function migrate(database: Database): void {
   const migrations = readMigrationFiles({ migrationsFolder });
+  if (database.pragma("user_version", { simple: true }) === migrations.length) return;
   database
     .transaction(() => {
       const applied = Number(database.pragma("user_version", { simple: true }));

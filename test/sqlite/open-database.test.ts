@@ -116,3 +116,15 @@ test.each([
   expect(plan).toHaveLength(1);
   expect(plan[0]?.detail).toMatch(/USING INDEX requests_by_/);
 });
+
+test("a log that lacks no migration opens while another process writes", () => {
+  const path = join(folder, "agreement.sqlite");
+  const writing = openDatabase(path);
+  writing.exec("begin immediate");
+  const started = performance.now();
+  openDatabase(path).close();
+  // Waiting for the lock would take the whole time-out of 5 s, and fail.
+  expect(performance.now() - started).toBeLessThan(4000);
+  writing.exec("rollback");
+  writing.close();
+});
