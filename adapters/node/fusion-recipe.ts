@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { cholesky, choleskySolve } from "../../src/linalg/cholesky.ts";
-import { matrixFrom, createMatrix } from "../../src/linalg/matrix.ts";
+import { matrixFrom } from "../../src/linalg/matrix.ts";
 import { rowGram, multiply as product, multiplyTN } from "../../src/linalg/product.ts";
 import type { MatrixProduct } from "../../src/alignment/decoder-matrix.ts";
 import type { SharedMember, SharedSpace } from "../../src/alignment/shared-space.ts";
@@ -59,7 +59,10 @@ export async function fusionRecipe(
   return { vocabularySize, dimension, special, members };
 }
 
-/** About μ of z = Pᵀ(h − μ). */
+/**
+ * About μ of z = Pᵀ(h − μ), by least squares: states less a mean near theirs lose less where they are rounded to 8 bits. Any
+ * mean gives the same logits, since what it takes away stands in the biases.
+ */
 function meanState({ width, projection, offset }: SharedMember, dimension: number): Float32Array {
   const p = matrixFrom(width, dimension, projection);
   const gram = rowGram(p);
@@ -67,7 +70,6 @@ function meanState({ width, projection, offset }: SharedMember, dimension: numbe
   for (let i = 0; i < width; i++) trace += gram.data[i * width + i]!;
   for (let i = 0; i < width; i++) gram.data[i * width + i]! += 1e-9 * trace;
   const right = product(p, matrixFrom(dimension, 1, offset));
-  void createMatrix;
   return Float32Array.from(choleskySolve(cholesky(gram), right).data, (x) => -x);
 }
 

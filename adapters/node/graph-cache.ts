@@ -186,7 +186,7 @@ export interface FusionGraphOptions {
 /** The path of a fusion graph, built unless it is there. */
 export async function fusionGraph(options: FusionGraphOptions): Promise<string> {
   const { label, progress = silentProgress } = options;
-  const folder = join(options.directory, `fusionc-${options.key}-v${BUILDER_VERSION}`);
+  const folder = join(options.directory, `fusion-${options.key}-v${BUILDER_VERSION}`);
   await buildOnce(folder, async (target) => {
     const recipe = await options.load();
     progress.stage(`building ${label}`, 1, "steps");
