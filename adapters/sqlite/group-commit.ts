@@ -26,36 +26,37 @@ interface Waiting {
  */
 export function createGroupCommit(database: Database): GroupCommit {
   let waiting: Waiting[] = [];
-  /** The one whose rows are being inserted: what fails then is its fault. */
-  let inserting: Waiting | null = null;
+  /** Whether rows are being written: what fails then may be the fault of one answer, what fails else is nobody's. */
+  let writing = false;
   const write = database.transaction((group: readonly Waiting[]) => {
+    writing = true;
     const rollups = createRollupBatch();
-    for (inserting of group) {
-      const { inserts, record } = inserting;
+    for (const { inserts, record } of group) {
       for (const { sql, values } of inserts) database.prepare(sql).run(...values);
       rollups.add(record.createdAt, groupOf(record), countedOf(record));
     }
-    inserting = null;
     rollups.write(database);
+    writing = false;
   });
 
-  function flush(): void {
-    let group = waiting;
-    waiting = [];
-    while (group.length > 0) {
-      inserting = null;
-      try {
-        // Immediate: a second writer waits at the start (busy_timeout) and not in the middle, where SQLite refuses to.
-        write.immediate(group);
-        for (const { resolve } of group) resolve();
-        return;
-      } catch (error) {
-        // Nothing of the group is written. Without the one at fault the others may be.
-        const failed: readonly Waiting[] = inserting === null ? group : [inserting];
-        for (const { reject } of failed) reject(error);
-        group = group.filter((one) => !failed.includes(one));
-      }
+  function commit(group: readonly Waiting[]): void {
+    writing = false;
+    try {
+      // Immediate: a second writer waits at the start (busy_timeout) and not in the middle, where SQLite refuses to.
+      write.immediate(group);
+    } catch (error) {
+      // Nothing of the group is written. Whose fault it is shows when each is written alone.
+      if (writing && group.length > 1) for (const one of group) commit([one]);
+      else for (const { reject } of group) reject(error);
+      return;
     }
+    for (const { resolve } of group) resolve();
+  }
+
+  function flush(): void {
+    const group = waiting;
+    waiting = [];
+    if (group.length > 0) commit(group);
   }
 
   return {

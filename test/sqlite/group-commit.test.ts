@@ -29,10 +29,14 @@ test("answers that end together are one transaction, seen whole by another conne
   await log.close();
 });
 
-test("an answer that cannot be counted is refused alone, and the rollups have the others once", async () => {
+const right = recordOf("wrong");
+const unmeasured = { ...right.report.agreement, jsDivergence: Number.NaN };
+test.each([
+  ["counted", { ...right, latencyMs: -1 }],
+  ["added to the rollups", { ...right, report: { ...right.report, agreement: unmeasured } }],
+])("an answer that cannot be %s is refused alone, and the rollups have the others once", async (_, wrong) => {
   const database = openDatabase(":memory:");
   const log = createSqliteAgreementLog(database);
-  const wrong = { ...recordOf("wrong"), latencyMs: -1 };
   const outcomes = await Promise.allSettled(
     [recordOf("a"), wrong, recordOf("b")].map((record) => log.append(record)),
   );
@@ -40,6 +44,26 @@ test("an answer that cannot be counted is refused alone, and the rollups have th
   expect(await log.find("wrong")).toBeNull();
   const { windows } = await createSqliteObservations(database).windows({ from: 0, to: hour }, hour);
   expect(windows.map(({ answers }) => answers)).toEqual([2]);
+  await log.close();
+});
+
+test("while another process has the database, all that wait are told after one wait", async () => {
+  const path = join(folder, "locked.sqlite");
+  const database = openDatabase(path);
+  database.pragma("busy_timeout = 250");
+  const log = createSqliteAgreementLog(database);
+  const other = keepAlive(new SqliteDatabase(path));
+  other.exec("begin immediate");
+  const start = performance.now();
+  const outcomes = await Promise.allSettled(["a", "b", "c", "d"].map((id) => log.append(recordOf(id))));
+  const tookMs = performance.now() - start;
+  expect(statuses(outcomes)).toEqual(Array.from({ length: 4 }, () => "rejected"));
+  expect(tookMs).toBeGreaterThan(200);
+  expect(tookMs).toBeLessThan(4 * 250);
+  other.exec("rollback");
+  await log.append(recordOf("a"));
+  expect(await log.list({ order: "time", limit: 10 })).toHaveLength(1);
+  other.close();
   await log.close();
 });
 
