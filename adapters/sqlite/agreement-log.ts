@@ -1,10 +1,8 @@
 import { and, asc, desc, eq, gte, inArray, sql } from "drizzle-orm";
 import type { AgreementLog, LogQuery, LogRecord } from "../../src/ports/agreement-log.ts";
-import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
-import type { Inserts, LogConnection, LogDatabase } from "./log-database.ts";
-import { memberRow, recordOf, requestRow } from "./record-rows.ts";
-import { traceBytes } from "./trace-bytes.ts";
-import { agreementMetrics, requestMembers, requests, requestTexts, requestTraces } from "./schema.ts";
+import type { LogConnection, LogDatabase } from "./log-database.ts";
+import { answerInserts, recordOf } from "./record-rows.ts";
+import { agreementMetrics, requestMembers, requests, requestTexts } from "./schema.ts";
 
 const maximumLimit = 1000;
 
@@ -15,7 +13,7 @@ export function createAgreementLog(connection: LogConnection): AgreementLog {
   return {
     async append(record, trace = null) {
       try {
-        await connection.commit(inserts(db, record, trace), record);
+        await connection.append(answerInserts(record, trace), record);
       } catch (error) {
         if (!isTakenId(error)) throw error;
         throw new Error(
@@ -50,23 +48,6 @@ export function createAgreementLog(connection: LogConnection): AgreementLog {
 
     close: () => connection.close(),
   };
-}
-
-/** The rows of one answer. The integer id is looked up, since D1's batch shows no statement another's result. */
-function inserts(db: LogDatabase, record: LogRecord, trace: AnswerTrace | null): Inserts {
-  const request = sql<number>`(select ${requests.id} from ${requests} where ${requests.requestId} = ${record.requestId})`;
-  const { text } = record;
-  return [
-    db.insert(requests).values(requestRow(record)),
-    // One statement per member: D1 binds at most 100 values in one.
-    ...record.report.members.map((member, position) =>
-      db.insert(requestMembers).values({ request, ...memberRow(member, position) }),
-    ),
-    ...(trace === null
-      ? []
-      : [db.insert(requestTraces).values({ request, numbers: traceBytes(trace), tokens: trace.tokens })]),
-    ...(text === null ? [] : [db.insert(requestTexts).values({ request, ...text })]),
-  ];
 }
 
 function chosenBy(query: LogQuery) {

@@ -1,21 +1,28 @@
 import type { Database } from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import type { AgreementLog, LogRecord } from "../../src/ports/agreement-log.ts";
+import type { AgreementLog } from "../../src/ports/agreement-log.ts";
 import type { Observations, ObservationWriter } from "../../src/ports/observations.ts";
 import type { ProbeStore } from "../../src/ports/probe-store.ts";
 import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
 import { createAgreementLog } from "./agreement-log.ts";
-import { countedOf } from "./counted.ts";
 import { createExperimentStore } from "./experiment-store.ts";
 import { createFeedbackStore } from "./feedback-store.ts";
-import type { LogConnection } from "./log-database.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import type { StoreConnection } from "./log-database.ts";
 import { createObservations, createObservationWriter } from "./observations.ts";
 import { createProbeStore } from "./probe-store.ts";
-import { createRollupBatch, type RollupGroup } from "./rollups.ts";
 
 /** The agreement log in a SQLite file that `openDatabase` opened. Closing the log closes the database. */
 export function createSqliteAgreementLog(database: Database): AgreementLog {
-  return createAgreementLog(connectionOf(database));
+  const { append, close } = createGroupCommit(database);
+  return createAgreementLog({
+    db: drizzle(database),
+    append,
+    close: async () => {
+      close();
+      database.close();
+    },
+  });
 }
 
 /** What is measured of the traffic, in a SQLite file that `openDatabase` opened. */
@@ -35,35 +42,17 @@ export function createSqliteObservations(database: Database): Observations {
   });
 }
 
-function connectionOf(database: Database): LogConnection {
+function connectionOf(database: Database): StoreConnection {
   return {
     db: drizzle(database),
     // Immediate: a second writer waits at the start (busy_timeout) and not in the middle, where SQLite refuses to.
-    commit: async (inserts, record) => {
+    commit: async (inserts) => {
       database
         .transaction(() => {
           for (const insert of inserts) insert.run();
-          if (record !== undefined) {
-            const rollups = createRollupBatch();
-            rollups.add(record.createdAt, groupOf(record), countedOf(record));
-            rollups.write(database);
-          }
         })
         .immediate();
     },
-    close: async () => {
-      database.close();
-    },
-  };
-}
-
-function groupOf({ model, report, experiment }: LogRecord): RollupGroup {
-  return {
-    model,
-    answeredBy: report.answeredBy,
-    degraded: report.members.some(({ lost }) => lost !== undefined),
-    experiment: experiment?.name ?? null,
-    arm: experiment?.arm ?? null,
   };
 }
 

@@ -12,11 +12,10 @@ import { createProbeStore } from "./probe-store.ts";
 
 /** The agreement log in a D1 database that has the migrations; a D1 batch is one transaction. */
 export function createD1AgreementLog(database: D1Database): AgreementLog {
-  const db = drizzle(database);
   return createAgreementLog({
-    db,
-    commit: async (inserts) => {
-      await db.batch(inserts);
+    db: drizzle(database),
+    append: async (inserts) => {
+      await database.batch(inserts.map(({ sql, values }) => database.prepare(sql).bind(...values)));
     },
     close: async () => {},
   });

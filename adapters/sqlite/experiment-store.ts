@@ -6,7 +6,7 @@ import type {
   Exposure,
   Judgement,
 } from "../../src/ports/experiments.ts";
-import type { LogConnection } from "./log-database.ts";
+import type { StoreConnection } from "./log-database.ts";
 import { experiments, exposureCounts, exposures, feedback } from "./experiment-schema.ts";
 
 /** Rows that are read at once: a few milliseconds, after which others may go on. */
@@ -35,7 +35,7 @@ const idOf = (name: string) =>
   sql<number>`(select ${experiments.id} from ${experiments} where ${experiments.name} = ${name})`;
 
 /** Experiments in any SQLite that drizzle speaks to; the schema must be there. Who opened the database closes it. */
-export function createExperimentStore({ db, commit }: Omit<LogConnection, "close">): ExperimentStore {
+export function createExperimentStore({ db, commit }: StoreConnection): ExperimentStore {
   async function row(name: string): Promise<ExperimentRow> {
     const [found] = await db.select().from(experiments).where(eq(experiments.name, name));
     if (found === undefined) throw new Error(`experiment store: there is no experiment ${name}`);

@@ -2,6 +2,7 @@ import type { SQL } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import type { Statement } from "./row-insert.ts";
 
 /** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
 export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
@@ -10,11 +11,18 @@ export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
 export type Inserts = readonly [Insert, ...Insert[]];
 export type Insert = BatchItem<"sqlite"> & { run(): unknown };
 
-/** What the log needs of a SQLite connection, beside the queries that are the same everywhere. */
+/** What a store needs of a SQLite connection, beside the queries that are the same everywhere. */
+export interface StoreConnection {
+  readonly db: LogDatabase;
+  /** Runs all of them in one transaction, in order. */
+  commit(inserts: Inserts): Promise<void>;
+}
+
+/** What the log needs of one. */
 export interface LogConnection {
   readonly db: LogDatabase;
-  /** Runs all of them in one transaction, in order. @param record the answer whose rows they are; absent for others */
-  commit(inserts: Inserts, record?: LogRecord): Promise<void>;
+  /** Runs what writes the rows of `record`, all or nothing and in order; resolves when they are committed. */
+  append(inserts: readonly Statement[], record: LogRecord): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ import type {
 import { recordsOf } from "./agreement-log.ts";
 import { rangeCondition } from "./answer-filter.ts";
 import { pageOfAnswers } from "./answer-pages.ts";
-import { select, type Inserts, type LogConnection, type LogDatabase } from "./log-database.ts";
+import { select, type Inserts, type LogDatabase, type StoreConnection } from "./log-database.ts";
 import { alerts, layerSimilarities } from "./schema.ts";
 import { tracePositions } from "./trace-bytes.ts";
 import { readWindows } from "./windows.ts";
@@ -174,10 +174,7 @@ export function createObservations(db: LogDatabase, options: ObservationsOptions
 }
 
 /** Writes what is measured of the traffic. */
-export function createObservationWriter({
-  db,
-  commit,
-}: Pick<LogConnection, "db" | "commit">): ObservationWriter {
+export function createObservationWriter({ db, commit }: StoreConnection): ObservationWriter {
   return {
     async appendSimilarities(similarities) {
       const wrong = similarities.find(

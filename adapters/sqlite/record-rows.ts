@@ -1,12 +1,16 @@
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import type { MemberReport } from "../../src/ports/engine.ts";
-import type {
-  agreementMetricNames,
-  agreementMetrics,
+import { rowInsert, type Statement } from "./row-insert.ts";
+import {
   requestMembers,
   requests,
   requestTexts,
+  requestTraces,
+  type agreementMetricNames,
+  type agreementMetrics,
 } from "./schema.ts";
+import { traceBytes } from "./trace-bytes.ts";
 
 type MetricName = (typeof agreementMetricNames)[number];
 type RequestRow = typeof requests.$inferSelect;
@@ -22,7 +26,28 @@ export interface StoredAnswer {
   readonly text: TextRow | null;
 }
 
-export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
+/** The integer id is looked up, since D1's batch shows no statement another's result. */
+const ofRequest = { request: "(select id from requests where request_id = ?)" };
+const insertRequest = rowInsert(requests);
+const insertMember = rowInsert(requestMembers, ofRequest);
+const insertTrace = rowInsert(requestTraces, ofRequest);
+const insertText = rowInsert(requestTexts, ofRequest);
+
+/** What writes the rows of one answer, in order. One statement per member: D1 binds at most 100 values in one. */
+export function answerInserts(record: LogRecord, trace: AnswerTrace | null): Statement[] {
+  const { requestId: request, text } = record;
+  return [
+    // SQLite gives the id.
+    insertRequest({ id: null, ...requestRow(record) }),
+    ...record.report.members.map((member, position) =>
+      insertMember({ request, ...memberRow(member, position) }),
+    ),
+    ...(trace === null ? [] : [insertTrace({ request, numbers: traceBytes(trace), tokens: trace.tokens })]),
+    ...(text === null ? [] : [insertText({ request, ...text })]),
+  ];
+}
+
+function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
   const { agreement } = record.report;
   return {
     requestId: record.requestId,
@@ -50,7 +75,7 @@ export function requestRow(record: LogRecord): Omit<RequestRow, "id"> {
   };
 }
 
-export function memberRow(member: MemberReport, position: number): Omit<MemberRow, "request"> {
+function memberRow(member: MemberReport, position: number): Omit<MemberRow, "request"> {
   return {
     position,
     member: member.id,

@@ -46,27 +46,49 @@ export interface RollupBatch {
 }
 
 export function createRollupBatch(): RollupBatch {
-  const rows = new Map<string, { readonly key: readonly (number | string)[]; readonly sums: Sums }>();
+  // By the narrowest bucket alone until they are written: its sums are a part of those of the wider ones.
+  const narrowest = new Map<string, CountedBucket>();
   return {
-    add(createdAt, { model, answeredBy, degraded, experiment, arm }, answer) {
-      for (const width of ROLLUP_WIDTHS_MS) {
-        const start = Math.floor(createdAt / width) * width;
-        const key = [width, start, model, answeredBy, Number(degraded), experiment ?? "", arm ?? ""];
-        const name = JSON.stringify(key);
-        const row = rows.get(name) ?? { key, sums: noAnswers() };
-        rows.set(name, row);
-        addAnswer(row.sums, answer);
-      }
+    add(createdAt, group, answer) {
+      addAnswer(bucketIn(narrowest, ROLLUP_WIDTHS_MS[0], createdAt, group).sums, answer);
     },
     write(database) {
-      for (const { key, sums } of rows.values()) {
+      const buckets = new Map<string, CountedBucket>();
+      for (const { start, group, sums } of narrowest.values()) {
+        for (const width of ROLLUP_WIDTHS_MS) addSums(bucketIn(buckets, width, start, group).sums, sums);
+      }
+      narrowest.clear();
+      for (const { key, sums } of buckets.values()) {
         const stored = database.prepare<unknown[], RollupRow>(selectRow).get(...key);
         if (stored !== undefined) addSums(sums, sumsOf(stored));
         database.prepare(replaceRow).run(...key, ...valuesOf(sums));
       }
-      rows.clear();
     },
   };
+}
+
+interface CountedBucket {
+  readonly start: number;
+  readonly group: RollupGroup;
+  /** Of its row in the table. */
+  readonly key: readonly (number | string)[];
+  readonly sums: Sums;
+}
+
+/** The bucket of `width` that `at` is in, which is made where there is none. */
+function bucketIn(
+  buckets: Map<string, CountedBucket>,
+  width: number,
+  at: number,
+  group: RollupGroup,
+): CountedBucket {
+  const { model, answeredBy, degraded, experiment, arm } = group;
+  const start = Math.floor(at / width) * width;
+  const key = [width, start, model, answeredBy, Number(degraded), experiment ?? "", arm ?? ""];
+  const name = JSON.stringify(key);
+  const bucket = buckets.get(name) ?? { start, group, key, sums: noAnswers() };
+  buckets.set(name, bucket);
+  return bucket;
 }
 
 export function sumsOf(row: RollupRow): Sums {

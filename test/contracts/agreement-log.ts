@@ -96,6 +96,27 @@ export function describeAgreementLog(name: string, open: () => Promise<Agreement
       expect(await log.list({ order: "time", limit: 10 })).toStrictEqual([first]);
     });
 
+    test("of records that are written at once, one whose id is taken is refused alone", async () => {
+      const records = ["a", "b", "a", "c"].map((requestId, index) =>
+        createLogRecord({ requestId, createdAt: index }),
+      );
+      const outcomes = await Promise.allSettled(records.map((record) => log.append(record)));
+      expect(outcomes.map(({ status }) => status)).toEqual([
+        "fulfilled",
+        "fulfilled",
+        "rejected",
+        "fulfilled",
+      ]);
+      expect(outcomes[2]).toMatchObject({
+        reason: { message: expect.stringContaining("request a is already") },
+      });
+      expect(await log.list({ order: "time", limit: 10 })).toStrictEqual([
+        records[3],
+        records[1],
+        records[0],
+      ]);
+    });
+
     test("the most disagreed come first, the newest of equals before, those without a divergence last", async () => {
       await append(
         recordAt("none", 9, null),

@@ -1,0 +1,80 @@
+import type { Database } from "better-sqlite3";
+import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import { countedOf } from "./counted.ts";
+import type { Statement } from "./row-insert.ts";
+import { createRollupBatch, type RollupGroup } from "./rollups.ts";
+
+/** Writes answers to a SQLite file, those that end together in one transaction. */
+export interface GroupCommit {
+  /** Writes the rows of `record` and counts it in the rollups. Resolves when it is committed; fails alone. */
+  append(inserts: readonly Statement[], record: LogRecord): Promise<void>;
+  /** Writes what waits. */
+  close(): void;
+}
+
+interface Waiting {
+  readonly inserts: readonly Statement[];
+  readonly record: LogRecord;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A transaction has a price of its own: its pages are copied to the write-ahead log and the rollups are read and written
+ * anew. So it is begun when all that came in with one turn of the event loop is done: an answer that ends alone waits for
+ * nothing, and the more end together the less each costs.
+ */
+export function createGroupCommit(database: Database): GroupCommit {
+  let waiting: Waiting[] = [];
+  /** Whether rows are being written: what fails then may be the fault of one answer, what fails else is nobody's. */
+  let writing = false;
+  const write = database.transaction((group: readonly Waiting[]) => {
+    writing = true;
+    const rollups = createRollupBatch();
+    for (const { inserts, record } of group) {
+      for (const { sql, values } of inserts) database.prepare(sql).run(...values);
+      rollups.add(record.createdAt, groupOf(record), countedOf(record));
+    }
+    rollups.write(database);
+    writing = false;
+  });
+
+  function commit(group: readonly Waiting[]): void {
+    writing = false;
+    try {
+      // Immediate: a second writer waits at the start (busy_timeout) and not in the middle, where SQLite refuses to.
+      write.immediate(group);
+    } catch (error) {
+      // Nothing of the group is written. Whose fault it is shows when each is written alone.
+      if (writing && group.length > 1) for (const one of group) commit([one]);
+      else for (const { reject } of group) reject(error);
+      return;
+    }
+    for (const { resolve } of group) resolve();
+  }
+
+  function flush(): void {
+    const group = waiting;
+    waiting = [];
+    if (group.length > 0) commit(group);
+  }
+
+  return {
+    append: (inserts, record) =>
+      new Promise((resolve, reject) => {
+        if (waiting.length === 0) setImmediate(flush);
+        waiting.push({ inserts, record, resolve, reject });
+      }),
+    close: flush,
+  };
+}
+
+function groupOf({ model, report, experiment }: LogRecord): RollupGroup {
+  return {
+    model,
+    answeredBy: report.answeredBy,
+    degraded: report.members.some(({ lost }) => lost !== undefined),
+    experiment: experiment?.name ?? null,
+    arm: experiment?.arm ?? null,
+  };
+}
