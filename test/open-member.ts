@@ -10,7 +10,7 @@ import { weightFile } from "./installed-models.ts";
 /** Starts an installed model. */
 export async function openMember(
   id: string,
-  options: Pick<OnnxMemberOptions, "signal" | "startWorker"> = {},
+  options: Pick<OnnxMemberOptions, "signal" | "startWorker" | "prefixBytes"> = {},
 ): Promise<OnnxMember> {
   const weightPath = weightFile(id);
   const weightsHash = findModel(id).files[0]?.sha256 ?? "";

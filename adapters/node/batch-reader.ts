@@ -1,13 +1,15 @@
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
-import { createKvCache } from "./kv-cache.ts";
+import { createKvCache, tokenBytes } from "./kv-cache.ts";
 import { nativeTensor, type NativeSession, type NativeTensor } from "./native-session.ts";
+import { BLOCK_TOKENS, createPrefixStore } from "./prefix-store.ts";
 import type { AppendRequest, AppendResult } from "./worker-messages.ts";
 
 /*
  * Continuous batching. Of the sequences that wait, those with one token left are read together in one run of the graph, so
  * that its weights are read once for all; of a longer piece, one chunk is read, and then it is the others' turn. Who comes
- * joins at the next run, and who goes leaves at once.
+ * joins at the next run, and who goes leaves at once. Beginnings that were read before are not read again: their keys and values
+ * are copied, unless their states are asked for.
  */
 
 /** A piece of a sequence to read. */
@@ -38,14 +40,15 @@ const SLOTS_BETWEEN = 2;
 interface Open {
   readonly slot: number;
   /** Tokens that the slot holds for sure. */
-  length: number;
+  readonly tokens: number[];
 }
 
 interface Waiting {
   readonly job: ReadJob;
   readonly open: Open;
-  /** Tokens of the piece that have been read. */
+  /** Tokens of the piece that have been read, and how many of these before. */
   done: number;
+  readonly reused: number;
   readonly hidden: Float32Array<ArrayBuffer>;
   readonly taps: readonly Float32Array<ArrayBuffer>[];
 }
@@ -58,8 +61,10 @@ interface Run {
   readonly members: readonly Waiting[];
 }
 
-export function createBatchReader(session: NativeSession, shape: ModelShape): BatchReader {
+/** @param prefixBytes for keys and values of what was read before; 0: none are kept */
+export function createBatchReader(session: NativeSession, shape: ModelShape, prefixBytes = 0): BatchReader {
   const cache = createKvCache(shape);
+  const prefixes = createPrefixStore(BLOCK_TOKENS * tokenBytes(shape), prefixBytes);
   const sequences = new Map<number, Open>();
   /** By slot. */
   const lengths: number[] = [];
@@ -73,10 +78,36 @@ export function createBatchReader(session: NativeSession, shape: ModelShape): Ba
     const taken = new Set([...sequences.values()].map(({ slot }) => slot));
     let slot = 0;
     while (taken.has(slot)) slot++;
-    const opened = { slot, length: 0 };
+    const opened: Open = { slot, tokens: [] };
     sequences.set(sequence, opened);
     lengths[slot] = 0;
     return opened;
+  }
+
+  /** The slot holds these tokens from `start` on, and nothing after them. */
+  function hold({ slot, tokens }: Open, start: number, more: Iterable<number>): void {
+    tokens.length = start;
+    for (const token of more) tokens.push(token);
+    lengths[slot] = tokens.length;
+  }
+
+  /** Copies what was read before of the piece, as far as nobody asks for its states. @returns how many tokens that is */
+  function reuse(opened: Open, { start, tokens, rows }: AppendRequest): number {
+    if (start % BLOCK_TOKENS !== 0) return 0;
+    const unasked = tokens.subarray(0, tokens.length - rows);
+    const found = prefixes.match([...opened.tokens.slice(0, start), ...unasked]);
+    const end = found.length * BLOCK_TOKENS;
+    if (end <= start) return 0;
+    cache.reserve(opened.slot + 1, end, lengths);
+    for (let block = start / BLOCK_TOKENS; block < found.length; block++) {
+      cache.copyIn(opened.slot, block * BLOCK_TOKENS, found[block]!);
+    }
+    hold(opened, start, unasked.subarray(0, end - start));
+    return end - start;
+  }
+
+  function keepPrefix({ slot, tokens }: Open): void {
+    prefixes.keep(tokens, (block) => cache.copyOut(slot, block * BLOCK_TOKENS, BLOCK_TOKENS));
   }
 
   const isShort = ({ job, done }: Waiting): boolean => job.request.tokens.length - done === 1;
@@ -161,8 +192,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape): Ba
   ): void {
     const { request } = job;
     const { width } = shape;
-    opened.length = request.start + done + tokens;
-    lengths[opened.slot] = opened.length;
+    hold(opened, request.start + done, request.tokens.subarray(done, done + tokens));
     const skipped = request.tokens.length - request.rows;
     const from = Math.max(done, skipped);
     const end = done + tokens;
@@ -180,23 +210,28 @@ export function createBatchReader(session: NativeSession, shape: ModelShape): Ba
     add(job) {
       const { rows, taps } = job.request;
       const empty = () => new Float32Array(new ArrayBuffer(4 * rows * shape.width));
-      const piece = {
+      const opened = open(job.request.sequence);
+      const reused = reuse(opened, job.request);
+      const piece: Waiting = {
         job,
-        open: open(job.request.sequence),
-        done: 0,
+        open: opened,
+        done: reused,
+        reused,
         hidden: empty(),
         taps: taps.map(empty),
       };
-      waiting.push(piece);
+      if (piece.done < job.request.tokens.length) waiting.push(piece);
+      else finish(piece);
     },
     forget(sequence) {
       const opened = sequences.get(sequence);
       if (opened === undefined) return;
+      keepPrefix(opened);
       sequences.delete(sequence);
       lengths[opened.slot] = 0;
       // Whoever closed it looks at no answer any more.
       for (const { job, hidden, taps } of waiting.filter((piece) => piece.open === opened)) {
-        job.finish({ hidden, taps });
+        job.finish({ reused: 0, hidden, taps });
       }
       waiting = waiting.filter((piece) => piece.open !== opened);
       if (sequences.size === 0) cache.clear();
@@ -219,15 +254,21 @@ export function createBatchReader(session: NativeSession, shape: ModelShape): Ba
           piece.done += run.tokens;
           if (piece.done < piece.job.request.tokens.length) continue;
           waiting.splice(waiting.indexOf(piece), 1);
-          piece.job.finish({ hidden: piece.hidden, taps: piece.taps });
+          if (piece.job.request.tokens.length > 1) keepPrefix(piece.open);
+          finish(piece);
         }
       }
     },
     release() {
+      prefixes.clear();
       cache.clear();
       session.release();
     },
   };
+}
+
+function finish({ job, reused, hidden, taps }: Waiting): void {
+  job.finish({ reused, hidden, taps });
 }
 
 /** The states that any of them wants of these tokens. */

@@ -16,6 +16,10 @@ export interface KvCache {
   /** `count` slots from `first` on as the graph's past, which is also its present. */
   past(first: number, count: number): Tensors;
   present(first: number, count: number): Tensors;
+  /** A copy of what a slot holds of `count` tokens from `from` on. */
+  copyOut(slot: number, from: number, count: number): Float32Array;
+  /** Puts such a copy into a slot, for the tokens from `from` on; there must be room. */
+  copyIn(slot: number, from: number, values: Float32Array): void;
   /** Gives all memory back. */
   clear(): void;
 }
@@ -26,6 +30,11 @@ const LEAST_TOKENS = 512;
 interface Views {
   readonly past: Map<string, NativeTensor>;
   readonly present: Map<string, NativeTensor>;
+}
+
+/** Bytes that one token takes. */
+export function tokenBytes({ layers, kvHeads, headSize }: ModelShape): number {
+  return 4 * 2 * layers * kvHeads * headSize;
 }
 
 /** An empty cache. What lies beyond the tokens that the caller counts as read is never looked at. */
@@ -60,6 +69,16 @@ export function createKvCache(shape: ModelShape): KvCache {
     return made;
   }
 
+  /** Calls back with each head's part of the arrays: `count` tokens of the slot from `from` on. */
+  function eachHead(slot: number, from: number, count: number, visit: (part: Float32Array) => void): void {
+    for (const array of arrays) {
+      for (let head = slot * kvHeads; head < (slot + 1) * kvHeads; head++) {
+        const first = (head * capacity + from) * headSize;
+        visit(array.subarray(first, first + count * headSize));
+      }
+    }
+  }
+
   return {
     get slots() {
       return slots;
@@ -86,6 +105,23 @@ export function createKvCache(shape: ModelShape): KvCache {
     },
     past: (first, count) => view(first, count).past,
     present: (first, count) => view(first, count).present,
+    copyOut(slot, from, count) {
+      const values = new Float32Array(ports.length * kvHeads * count * headSize);
+      let at = 0;
+      eachHead(slot, from, count, (part) => {
+        values.set(part, at);
+        at += part.length;
+      });
+      return values;
+    },
+    copyIn(slot, from, values) {
+      const size = values.length / (ports.length * kvHeads);
+      let at = 0;
+      eachHead(slot, from, size / headSize, (part) => {
+        part.set(values.subarray(at, at + size));
+        at += size;
+      });
+    },
     clear() {
       forgetViews();
       arrays = ports.map(() => new Float32Array(0));

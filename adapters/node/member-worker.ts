@@ -56,7 +56,7 @@ const reader =
   files === null
     ? null
     : await computeWithin(setup.gate, async () =>
-        createBatchReader(openNativeSession({ path: files.body, threads }), files.shape),
+        createBatchReader(openNativeSession({ path: files.body, threads }), files.shape, files.prefixBytes),
       );
 const { fusion } = setup;
 const fusionSession =

@@ -19,6 +19,8 @@ export interface OnnxMemberOptions {
   readonly threads?: number | undefined;
   /** Gives it up while it starts. */
   readonly signal?: AbortSignal | undefined;
+  /** Memory for beginnings that were read before, so that they are not read again. Default 0: none. */
+  readonly prefixBytes?: number | undefined;
   /** Starts its thread. */
   readonly startWorker?: typeof startModelWorker | undefined;
 }
@@ -54,11 +56,12 @@ export interface FusionFiles {
  * @throws GatewayError members_lost when the graph cannot be loaded
  */
 export async function createOnnxMember(options: OnnxMemberOptions): Promise<OnnxMember> {
-  const { id, files, tokenizer, threads = defaultThreads(), startWorker = startModelWorker } = options;
+  const { id, files, tokenizer, prefixBytes = 0 } = options;
+  const { threads = defaultThreads(), startWorker = startModelWorker } = options;
   const { body, head, shape } = files;
   const channel = await openWorkerChannel(
     id,
-    startWorker(id, { member: { body, shape }, head, fusion: null, encoder: null, threads }),
+    startWorker(id, { member: { body, shape, prefixBytes }, head, fusion: null, encoder: null, threads }),
     options.signal,
   );
   let sequences = 0;

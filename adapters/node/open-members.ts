@@ -21,6 +21,8 @@ export const MEMBER_IDS = ["smollm2-135m-instruct", "gemma-3-270m"] as const;
 export interface OpenOptions extends SupervisionChoices {
   readonly progress: ProgressBar;
   readonly signal?: AbortSignal | undefined;
+  /** Memory for beginnings of texts that members have read, all members together. Default 0: nothing is kept. */
+  readonly prefixBytes?: number | undefined;
 }
 
 /** Members that run, with what a fit reads of their weights. */
@@ -111,12 +113,13 @@ interface OpenMember extends Pick<FitMember, "outputRows"> {
 
 async function openMember({ id, path, files }: MemberSource, options: OpenOptions): Promise<OpenMember> {
   const source = await openFileBytes(path);
+  const prefixBytes = Math.floor((options.prefixBytes ?? 0) / MEMBER_IDS.length);
   try {
     const weights = await openGguf(source);
     const tokenizer = createTokenizer(weights.metadata);
     const model = await createSupervisedMember({
       id,
-      start: (signal) => createOnnxMember({ id, files, tokenizer, signal }),
+      start: (signal) => createOnnxMember({ id, files, tokenizer, prefixBytes, signal }),
       ...superviseBy(options),
     });
     return {

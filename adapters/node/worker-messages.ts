@@ -5,7 +5,12 @@ import type { EncoderRecipe } from "./models/manifest.ts";
 /** What a worker is to run. */
 export interface WorkerOptions {
   /** The member's graph and sizes; null for a worker that reads no sequences. */
-  readonly member: { readonly body: string; readonly shape: ModelShape } | null;
+  readonly member: {
+    readonly body: string;
+    readonly shape: ModelShape;
+    /** For keys and values of what was read before; 0: none are kept. */
+    readonly prefixBytes: number;
+  } | null;
   /** Head graph, loaded when first asked; null for a worker that decodes nothing. */
   readonly head: string | null;
   /** A fusion graph; null for a worker that fuses nothing. */
@@ -95,6 +100,8 @@ export interface CloseRequest {
 }
 
 export interface AppendResult {
+  /** Tokens that were read before and only copied. */
+  readonly reused: number;
   readonly hidden: Float32Array<ArrayBuffer>;
   /** In the order asked. */
   readonly taps: readonly Float32Array<ArrayBuffer>[];

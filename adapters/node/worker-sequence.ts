@@ -43,6 +43,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
     const hidden = new Float32Array(rows * shape.width);
     const residuals = taps.map(() => new Float32Array(hidden.length));
     const skipped = tokens.length - rows;
+    let reused = 0;
     for (let first = 0; first < tokens.length; first += TOKENS_PER_REQUEST) {
       throwIfAborted(id, signal);
       if (first > 0) onProgress?.();
@@ -52,6 +53,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
       const request = { sequence: number, start: length + first, tokens: piece, rows: wanted, taps };
       const result = await channel.append({ kind: "append", ...request });
       checkOpen("append");
+      reused += result.reused;
       const offset = (end - wanted - skipped) * shape.width;
       if (wanted === 0) continue;
       hidden.set(result.hidden, offset);
@@ -60,6 +62,7 @@ export function createWorkerSequence(options: WorkerSequenceOptions): Sequence {
     throwIfAborted(id, signal);
     return {
       rows,
+      reused,
       hidden,
       taps: new Map(taps.map((layer, i) => [layer, residuals[i] ?? new Float32Array(0)])),
     };

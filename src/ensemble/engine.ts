@@ -202,7 +202,7 @@ export function createEngine({
       yield {
         type: "end",
         finishReason,
-        usage: { promptTokens, completionTokens },
+        usage: { promptTokens, cachedTokens: reading.reused, completionTokens },
         report,
         confidence,
         ...(choice !== null && { choices: choice.choices }),

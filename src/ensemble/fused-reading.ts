@@ -43,6 +43,9 @@ export function createFusedReading(
       return prediction;
     },
     accept: states.accept,
+    get reused() {
+      return states.reused;
+    },
     get latenciesMs() {
       return states.latenciesMs;
     },

@@ -54,9 +54,12 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind, watches = UN
         const continued = await Promise.all(
           positions.map((states) => continuationsOf(states, continuations)),
         );
-        const words = await ensemble.fusion.fuse(
-          whole.map((states, i) => ({ kind, states, continued: continued[i] ?? [] })),
-          signal,
+        const { fusion } = ensemble;
+        const words = await watches.fuse.time(() =>
+          fusion.fuse(
+            whole.map((states, i) => ({ kind, states, continued: continued[i] ?? [] })),
+            signal,
+          ),
         );
         return words.map((word) => predictionOf(word, space));
       }

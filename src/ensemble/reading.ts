@@ -41,6 +41,8 @@ export interface Reading {
   next(signal?: AbortSignal): Promise<Prediction>;
   /** Adds a token of the answer. */
   accept(token: number): void;
+  /** Of the prompt's tokens, those that had been read before for another text. */
+  readonly reused: number;
   /** Time each member has computed so far, milliseconds. */
   readonly latenciesMs: readonly number[];
   /** Each member's loss (m); null while it is there. */

@@ -44,6 +44,9 @@ export function createSingleReading(model: LanguageModel, prompt: Prompt, clock:
     accept(token) {
       reader.accept(token);
     },
+    get reused() {
+      return reader.reused;
+    },
     get latenciesMs() {
       return [watch.elapsedMs + decoding.elapsedMs];
     },

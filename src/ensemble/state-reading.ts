@@ -41,6 +41,8 @@ export interface StateReading {
   current(signal?: AbortSignal): Promise<MemberState[]>;
   /** Adds one of the anchor's tokens. */
   accept(token: number): void;
+  /** Of the anchor's tokens, those that had been read before for another text. */
+  readonly reused: number;
   /** Time each member has computed so far, milliseconds. */
   readonly latenciesMs: readonly number[];
   /** Each member's loss (m); null while it is there. */
@@ -163,6 +165,9 @@ export function createStateReading(
       tokens.push(token);
       offsets.push((offsets.at(-1) ?? 0) + new TextEncoder().encode(text).length);
       for (const { reader } of followed) reader?.append(text);
+    },
+    get reused() {
+      return anchorReader?.reused ?? 0;
     },
     get latenciesMs() {
       return watches.map((watch) => watch.elapsedMs);

@@ -19,22 +19,28 @@ export interface TextReader {
   close(): void;
 }
 
+/** New text changes the last tokens, seldom more than a few. */
+const LAST_STATES = 32;
+
 export function createTextReader(model: LanguageModel, text: string): TextReader {
   const { tokenizer, info } = model;
   const sequence = model.openSequence();
   const growing = createGrowingText(tokenizer, text);
   const initial = text;
-  /** After the document start and after each token that the sequence has read and the text still has. */
+  /** After the token `base` (0 is the document start) and after each later one that was read and the text still has. */
   let states: Float32Array[] = [];
+  let base = 0;
 
   /** Reads what is not read yet. */
   async function readOn(signal?: AbortSignal): Promise<void> {
-    const read = states.length;
+    const read = base + states.length;
     const whole = Int32Array.of(tokenizer.documentStart, ...growing.ids);
     if (read === whole.length) return;
     sequence.truncate(read);
-    const rows = whole.length - read;
+    // Of the beginning nobody needs the states, so that it may be one that was read before.
+    const rows = states.length > 0 ? whole.length - read : Math.min(whole.length - read, LAST_STATES);
     const { hidden } = await sequence.append(whole.subarray(read), { rows, signal });
+    if (states.length === 0) base = whole.length - rows;
     states.push(...rowsOf(hidden, rows, info.width));
   }
 
@@ -43,6 +49,7 @@ export function createTextReader(model: LanguageModel, text: string): TextReader
       const reader = createPrefixReader(model, sequence);
       const found = await prefixStates(reader, tokenizer, initial, offsets, signal);
       states = [...(await reader.read(Int32Array.from(growing.ids), signal))];
+      base = 0;
       return found;
     },
     async current(signal) {
@@ -56,7 +63,9 @@ export function createTextReader(model: LanguageModel, text: string): TextReader
     append(more) {
       if (more === "") return;
       const { keep } = growing.append(more);
-      states.length = Math.min(states.length, keep + 1);
+      states.length = Math.max(0, Math.min(states.length, keep + 1 - base));
+      // Back to before what is known: what is needed of it is read again.
+      if (states.length === 0) base = Math.max(0, Math.min(base, keep + 1 - LAST_STATES));
     },
     close() {
       sequence.close();

@@ -7,6 +7,8 @@ export interface TokenReader {
   /** State (d,) after everything accepted. */
   current(signal?: AbortSignal): Promise<Float32Array>;
   accept(token: number): void;
+  /** Tokens so far that had been read before for another text, and were not computed again. */
+  readonly reused: number;
   close(): void;
 }
 
@@ -15,6 +17,7 @@ export function createTokenReader(model: LanguageModel, tokens: ArrayLike<number
   const sequence = model.openSequence();
   let pending: number[] = [model.tokenizer.documentStart, ...Array.from(tokens)];
   let state: Float32Array | null = null;
+  let reused = 0;
   return {
     async all(signal) {
       const { hidden, rows } = await sequence.append(pending, { rows: pending.length, signal });
@@ -25,15 +28,19 @@ export function createTokenReader(model: LanguageModel, tokens: ArrayLike<number
     },
     async current(signal) {
       if (pending.length > 0) {
-        const { hidden } = await sequence.append(pending, { signal });
+        const read = await sequence.append(pending, { signal });
         pending = [];
-        state = hidden;
+        state = read.hidden;
+        reused += read.reused ?? 0;
       }
       if (state === null) throw new Error("token reader: nothing has been read");
       return state;
     },
     accept(token) {
       pending.push(token);
+    },
+    get reused() {
+      return reused;
     },
     close() {
       sequence.close();

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { lru } from "tiny-lru";
 import { logSumExp } from "../stats/distributions.ts";
 import { spellingAt, spellingsFrom, type Spellings } from "./spellings.ts";
 
@@ -45,17 +45,17 @@ export interface ContinuationOptions {
 
 /** A blank or a line feed begins thousands of tokens: then nothing is asked, and the token counts as over. */
 const MOST_TOKENS = 512;
-/** Rows that are kept, because texts repeat their words: 20 MiB of float32 at d = 640. */
-const KEPT_ROWS = 8192;
+/** Beginnings whose rows are kept, because texts repeat their words: 40 MB at d = 640 where all have MOST_TOKENS. */
+const KEPT_TABLES = 32;
 
 export function createTokenContinuations({ spellings, rows }: ContinuationOptions): TokenContinuations {
-  const tables = new LRUCache<string, Promise<Float32Array>>({ maxSize: KEPT_ROWS });
+  const tables = lru<Promise<Float32Array>>(KEPT_TABLES);
   function tableOf(first: number, end: number): Promise<Float32Array> {
     const key = `${first} ${end}`;
     const there = tables.get(key);
     if (there !== undefined) return there;
     const table = rows(spellings.tokens.subarray(first, end));
-    tables.set(key, table, { size: end - first });
+    tables.set(key, table);
     table.catch(() => tables.delete(key));
     return table;
   }

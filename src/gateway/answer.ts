@@ -53,5 +53,8 @@ export function usageOf(ends: readonly AnswerEnd[]) {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: {
+      cached_tokens: ends.reduce((sum, end) => sum + (end.usage.cachedTokens ?? 0), 0),
+    },
   };
 }

@@ -126,7 +126,12 @@ export type AnswerEvent =
   | {
       readonly type: "end";
       readonly finishReason: "stop" | "length";
-      readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+      readonly usage: {
+        readonly promptTokens: number;
+        /** Of these, those that had been read before and were not computed again; absent: not known. */
+        readonly cachedTokens?: number;
+        readonly completionTokens: number;
+      };
       readonly report: AnswerReport;
       readonly confidence: Confidence;
       /** Only of a question with choices. */

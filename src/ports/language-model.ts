@@ -28,6 +28,8 @@ export interface AppendOptions {
 
 export interface HiddenStates {
   readonly rows: number;
+  /** Of the appended tokens, those that were read for another sequence before and not computed again. Absent: none. */
+  readonly reused?: number;
   /** Final states after the model's last norm, row-major (rows, d): what its output head reads. */
   readonly hidden: Float32Array;
   /** `residual.{l}` of each asked layer, row-major (rows, d). */

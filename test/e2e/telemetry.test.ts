@@ -66,14 +66,7 @@ describe("a gateway with both members", () => {
     const root = spans.find(({ parentSpanId }) => !parentSpanId);
     if (root === undefined) throw new Error("no root");
     const told = names(treeOf(spans, root));
-    for (const name of [
-      ...MEMBERS.map((member) => `member ${member}`),
-      "project",
-      "decode",
-      "fuse",
-      "calibrate",
-      "append log",
-    ]) {
+    for (const name of [...MEMBERS.map((member) => `member ${member}`), "fuse", "calibrate", "append log"]) {
       expect(told).toContain(name);
     }
     const answer = spans.find(({ name }) => name === "text_completion concord");

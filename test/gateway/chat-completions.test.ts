@@ -53,7 +53,12 @@ describe("a whole chat completion", () => {
           finish_reason: "stop",
         },
       ],
-      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        total_tokens: 5,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
       concord,
     });
   });
@@ -248,7 +253,12 @@ describe("a streamed chat completion", () => {
     expect(events.at(-2)).toEqual({
       ...head,
       choices: [],
-      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        total_tokens: 5,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
     });
     expect(events.at(-1)).toBe("[DONE]");
   });

@@ -15,7 +15,12 @@ describe("a whole completion", () => {
       created: 1_750_000_000,
       model: "concord",
       choices: [{ index: 0, text: " Hi there", logprobs: null, finish_reason: "stop" }],
-      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        total_tokens: 5,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
       concord: expect.objectContaining({ request_id: "cmpl-1", bits_per_byte: 1.25 }),
     });
   });
@@ -99,7 +104,12 @@ describe("a whole completion", () => {
       body.choices.map((choice: { concord: { request_id: string } }) => choice.concord.request_id),
     ).toEqual(["cmpl-1-0", "cmpl-1-1", "cmpl-1-2"]);
     expect(body.concord).toBeUndefined();
-    expect(body.usage).toEqual({ prompt_tokens: 9, completion_tokens: 6, total_tokens: 15 });
+    expect(body.usage).toEqual({
+      prompt_tokens_details: { cached_tokens: 0 },
+      prompt_tokens: 9,
+      completion_tokens: 6,
+      total_tokens: 15,
+    });
     expect(engine.questions.map((question) => question.prompt)).toEqual([
       { kind: "text", text: "a" },
       { kind: "tokens", tokens: [1, 2] },
@@ -182,7 +192,12 @@ describe("a streamed completion", () => {
     expect(choices.filter((choice) => choice.concord !== undefined).map((choice) => choice.index)).toEqual([
       0, 1,
     ]);
-    expect(events.at(-2)?.usage).toEqual({ prompt_tokens: 6, completion_tokens: 4, total_tokens: 10 });
+    expect(events.at(-2)?.usage).toEqual({
+      prompt_tokens_details: { cached_tokens: 0 },
+      prompt_tokens: 6,
+      completion_tokens: 4,
+      total_tokens: 10,
+    });
   });
 });
 

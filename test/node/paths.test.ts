@@ -13,6 +13,7 @@ test("everything lies under CONCORD_HOME, and asking creates nothing", () => {
     maps: join(home, "maps"),
     database: join(home, "agreement.sqlite"),
     watch: join(home, "watch.json"),
+    report: join(home, "confidence-report.json"),
   });
   expect(existsSync(home)).toBe(false);
 });
