@@ -40,6 +40,7 @@ interface ServeOptions extends WatchOptions, LogOptions {
   readonly logLevel: LogLevel;
   readonly otlpEndpoint?: string;
   readonly experiments?: string;
+  readonly prefixCache: number;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -78,6 +79,15 @@ export function registerServeCommand(program: Command): void {
         "--experiments <file>",
         "JSON: experiments, and ensembles of other maps that they compare",
       ).env("CONCORD_EXPERIMENTS"),
+    )
+    .addOption(
+      new Option(
+        "--prefix-cache <megabytes>",
+        "memory for beginnings of prompts that were read, so that they are not read again; 0: none",
+      )
+        .env("CONCORD_PREFIX_CACHE")
+        .default(64)
+        .argParser(wholeNumber),
     )
     .addHelpText(
       "after",
@@ -148,6 +158,7 @@ async function serve(options: ServeOptions, command: Command): Promise<void> {
       retention: retentionOf(options),
       quorum: options.quorum,
       variants: file?.models,
+      prefixBytes: options.prefixCache * 1_000_000,
     });
     encoders = await openSentenceEncoders({ ...supervised, running: engine.members });
     watch = await openWatch({
