@@ -1,5 +1,5 @@
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
-import type { ModelShape } from "../../src/weights/model-shape.ts";
+import { hasWindows, type ModelShape } from "../../src/weights/model-shape.ts";
 import { createKvCache, tokenBytes } from "./kv-cache.ts";
 import { nativeTensor, type NativeSession, type NativeTensor } from "./native-session.ts";
 import { BLOCK_TOKENS, createPrefixStore } from "./prefix-store.ts";
@@ -25,6 +25,8 @@ export interface BatchReader {
   forget(sequence: number): void;
   /** Whether anything waits. */
   readonly waiting: boolean;
+  /** How long the next run had better wait for sequences that were read together with those that wait, milliseconds. */
+  readonly pauseMs: number;
   /** One run of the graph. Call it only when something waits. */
   step(): void;
   release(): void;
@@ -34,6 +36,8 @@ export interface BatchReader {
 const CHUNK_TOKENS = { alone: 256, amongOthers: 32 } as const;
 /** Sequences that were written to so lately are still being written, milliseconds. */
 const LATELY_MS = 250;
+/** A window begins at a multiple of so many tokens, so that a view of the cache serves as many steps. */
+const WINDOW_STEP = 64;
 /** Slots of sequences that do not wait are read along rather than reading the weights once more. */
 const SLOTS_BETWEEN = 2;
 
@@ -71,6 +75,9 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
   let waiting: Waiting[] = [];
   let lastShort = -Infinity;
   let chunkIsNext = false;
+  const windows = hasWindows(shape);
+  /** The last run's sequences that are still open, and when it ended and how long it took, milliseconds. */
+  let company = { of: new Set<Open>(), endedAt: 0, tookMs: 0 };
 
   function open(sequence: number): Open {
     const known = sequences.get(sequence);
@@ -98,7 +105,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     const found = prefixes.match([...opened.tokens.slice(0, start), ...unasked]);
     const end = found.length * BLOCK_TOKENS;
     if (end <= start) return 0;
-    cache.reserve(opened.slot + 1, end, lengths);
+    cache.reserve(opened.slot + 1, lengths);
     for (let block = start / BLOCK_TOKENS; block < found.length; block++) {
       cache.copyIn(opened.slot, block * BLOCK_TOKENS, found[block]!);
     }
@@ -157,14 +164,25 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
       for (let t = 0; t < tokens; t++) ids[(slot - first) * tokens + t] = BigInt(request.tokens[done + t]!);
       last[slot - first] = request.start + done + tokens - 1;
     }
-    const total = Int32Array.from([Math.max(...last) + 1]);
-    cache.reserve(first + count, total[0]!, lengths);
+    cache.reserve(first + count, lengths);
     const ports = statesOf(members, tokens);
-    const inputs = new Map([
+    const inputs = new Map<string, NativeTensor>([
       [GRAPH_PORTS.tokens, nativeTensor(ids, [count, tokens])],
       [GRAPH_PORTS.lastIndex, nativeTensor(last, [count])],
-      [GRAPH_PORTS.total, nativeTensor(copyOf(total), [])],
+      [GRAPH_PORTS.total, nativeTensor(held([Math.max(...last) + 1]), [])],
     ]);
+    const windowStart = windows ? startOfWindows(members) : 0;
+    if (windows) {
+      const inWindow = held(Array.from(last, (index) => Math.max(index - windowStart, tokens - 1)));
+      const positions = new BigInt64Array(new ArrayBuffer(8 * count * tokens));
+      for (let i = 0; i < positions.length; i++) {
+        const position = last[Math.floor(i / tokens)]! - tokens + 1 + (i % tokens);
+        positions[i] = BigInt(Math.min(position, shape.contextLength - 1));
+      }
+      inputs.set(GRAPH_PORTS.windowLastIndex, nativeTensor(inWindow, [count]));
+      inputs.set(GRAPH_PORTS.windowTotal, nativeTensor(held([Math.max(...inWindow) + 1]), []));
+      inputs.set(GRAPH_PORTS.positions, nativeTensor(positions, [count, tokens]));
+    }
     const outputs = new Map<string, NativeTensor>(
       ports.map((port) => {
         const size = count * tokens * shape.width;
@@ -172,15 +190,20 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
         return [port, nativeTensor(values, [count, tokens, shape.width])];
       }),
     );
+    const { past, present } = cache.views(first, count, windowStart);
     try {
-      session.run(
-        new Map([...inputs, ...cache.past(first, count)]),
-        new Map([...outputs, ...cache.present(first, count)]),
-      );
+      session.run(new Map([...inputs, ...past]), new Map([...outputs, ...present]));
       for (const piece of members) keep(piece, piece.open.slot - first, tokens, outputs);
     } finally {
       for (const tensor of [...inputs.values(), ...outputs.values()]) tensor.release();
     }
+  }
+
+  /** Where the earliest window of their next tokens begins, or up to WINDOW_STEP before. */
+  function startOfWindows(members: readonly Waiting[]): number {
+    const earliest = Math.min(...members.map(({ job, done }) => job.request.start + done));
+    const start = Math.max(0, earliest + 1 - (shape.window ?? 0));
+    return start - (start % WINDOW_STEP);
   }
 
   /** Takes a piece's states from a run in which it was the `at`-th sequence. */
@@ -228,6 +251,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
       if (opened === undefined) return;
       keepPrefix(opened);
       sequences.delete(sequence);
+      company.of.delete(opened);
       lengths[opened.slot] = 0;
       // Whoever closed it looks at no answer any more.
       for (const { job, hidden, taps } of waiting.filter((piece) => piece.open === opened)) {
@@ -239,8 +263,16 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     get waiting() {
       return waiting.length > 0;
     },
+    get pauseMs() {
+      if (!waiting.every(isShort)) return 0;
+      const here = new Set(waiting.map((piece) => piece.open));
+      const { of, endedAt, tookMs } = company;
+      const absent = [...of].some((opened) => !here.has(opened));
+      return absent ? Math.max(0, endedAt + tookMs - performance.now()) : 0;
+    },
     step() {
       for (const run of choose()) {
+        const startedAt = performance.now();
         // Behind the others, for the next chunk.
         waiting = [...waiting.filter((piece) => !run.members.includes(piece)), ...run.members];
         try {
@@ -250,6 +282,12 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
           for (const { job } of run.members) job.fail(error);
           continue;
         }
+        const endedAt = performance.now();
+        company = {
+          of: new Set(run.members.map((piece) => piece.open)),
+          endedAt,
+          tookMs: endedAt - startedAt,
+        };
         for (const piece of run.members) {
           piece.done += run.tokens;
           if (piece.done < piece.job.request.tokens.length) continue;
@@ -281,8 +319,9 @@ function statesOf(members: readonly Waiting[], tokens: number): string[] {
   return [GRAPH_PORTS.hidden, ...[...layers].map((layer) => GRAPH_PORTS.residual(layer))];
 }
 
-function copyOf(values: Int32Array): Int32Array<ArrayBuffer> {
-  const copy = new Int32Array(new ArrayBuffer(values.byteLength));
-  copy.set(values);
-  return copy;
+/** In a buffer of its own: short arrays may be moved. */
+function held(values: readonly number[]): Int32Array<ArrayBuffer> {
+  const array = new Int32Array(new ArrayBuffer(4 * values.length));
+  array.set(values);
+  return array;
 }

@@ -14,12 +14,27 @@ function floats(dims: readonly number[]): Float32Array<ArrayBuffer> {
 type Position = FuseRequest["positions"][number];
 
 /** Runs a fusion graph over positions, FUSED_AT_ONCE at most. */
-export function runFusion(
+export type FusionRunner = (positions: readonly Position[]) => FusedRow[];
+
+export function createFusionRunner(session: NativeSession, shape: FusionShape): FusionRunner {
+  const scratch = new Map<string, Float32Array<ArrayBuffer>>();
+  /** Memory for a result, kept from run to run. */
+  const scratchOf = (port: string, size: number): Float32Array<ArrayBuffer> => {
+    const there = scratch.get(port);
+    if (there !== undefined && there.length >= size) return there.subarray(0, size);
+    const made = floats([size]);
+    scratch.set(port, made);
+    return made;
+  };
+  return (positions) => runFusion(session, shape, positions, scratchOf);
+}
+
+function runFusion(
   session: NativeSession,
-  shape: FusionShape,
+  { widths, vocabularySize, dimension }: FusionShape,
   positions: readonly Position[],
+  scratchOf: (port: string, size: number) => Float32Array<ArrayBuffer>,
 ): FusedRow[] {
-  const { widths, vocabularySize, dimension } = shape;
   const count = positions.length;
   const experts = widths.length + 1;
   const tensors: NativeTensor[] = [];
@@ -45,21 +60,28 @@ export function runFusion(
   gather(FUSION_PORTS.gate, GATE_CORNERS * experts, ({ gate }) => gate, [GATE_CORNERS, experts]);
   for (let m = 1; m < widths.length; m++) {
     gather(FUSION_PORTS.ended(m), 1, ({ continued }) => [continued[m]?.ended ?? 0], [1]);
-    const next = positions.flatMap(({ continued }, p) => {
-      const { tokens = [], shares = [] } = continued[m] ?? {};
-      return Array.from(tokens, (token, i) => ({ p, token, share: shares[i] ?? 0 }));
-    });
-    // One at least; nothing is added to what it names.
-    const first = positions[0]?.continued[m]?.tokens[0] ?? 0;
-    const places = next.length > 0 ? next : [{ p: 0, token: first, share: 0 }];
-    const n = places.length;
+    // One at least: zeros add nothing to token 0 of the first position.
+    const n = Math.max(
+      1,
+      positions.reduce((sum, { continued }) => sum + (continued[m]?.tokens.length ?? 0), 0),
+    );
     const [place, position] = [
       new BigInt64Array(new ArrayBuffer(16 * n)),
       new BigInt64Array(new ArrayBuffer(8 * n)),
     ];
     const share = floats([n]);
-    for (const [i, { p, token, share: added }] of places.entries()) {
-      [place[2 * i], place[2 * i + 1], position[i], share[i]] = [BigInt(p), BigInt(token), BigInt(p), added];
+    let i = 0;
+    for (const [p, { continued }] of positions.entries()) {
+      const { tokens = [], shares = [] } = continued[m] ?? {};
+      for (const [j, token] of tokens.entries()) {
+        [place[2 * i], place[2 * i + 1], position[i], share[i]] = [
+          BigInt(p),
+          BigInt(token),
+          BigInt(p),
+          shares[j]!,
+        ];
+        i++;
+      }
     }
     inputs.set(FUSION_PORTS.nextPlace(m), tensor(place, [n, 2]));
     inputs.set(FUSION_PORTS.nextPosition(m), tensor(position, [n]));
@@ -67,7 +89,7 @@ export function runFusion(
   }
   const outputs = new Map<string, NativeTensor>();
   const result = (port: string, size: number): Float32Array<ArrayBuffer> => {
-    const data = floats([count, size]);
+    const data = scratchOf(port, count * size);
     outputs.set(port, tensor(data, [count, size]));
     return data;
   };
@@ -84,14 +106,18 @@ export function runFusion(
   } finally {
     for (const made of tensors) made.release();
   }
-  return positions.map((_, p): FusedRow => {
-    // Of its own memory, so that it can be handed over.
-    const row = (data: Float32Array<ArrayBuffer>, size: number) =>
-      count === 1 ? data : data.slice(p * size, (p + 1) * size);
+  return positions.map(({ into }, p): FusedRow => {
+    let at = 0;
+    const row = (data: Float32Array, size: number) => data.subarray(p * size, (p + 1) * size);
+    for (const data of [logprobs, ...members]) {
+      into.set(row(data, vocabularySize), at);
+      at += vocabularySize;
+    }
+    for (const data of projected) {
+      into.set(row(data, dimension), at);
+      at += dimension;
+    }
     return {
-      logprobs: row(logprobs, vocabularySize),
-      members: members.map((data) => row(data, vocabularySize)),
-      projected: projected.map((data) => row(data, dimension)),
       divergence: divergence[p] ?? 0,
       entropies: Array.from(row(entropies, experts)),
       shares: Array.from(row(shares, experts)),

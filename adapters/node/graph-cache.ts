@@ -15,7 +15,7 @@ import type { ModelShape } from "../../src/weights/model-shape.ts";
 import { openFileBytes } from "./file-bytes.ts";
 
 /** Raise these whenever the builder writes other graphs from the same weights: cached ones are then built anew. */
-export const MEMBER_VERSION = 2;
+export const MEMBER_VERSION = 3;
 export const BUILDER_VERSION = 1;
 
 /** A head graph on disk: states (n, width) → logits (n, V). */

@@ -1,21 +1,21 @@
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
-import type { ModelShape } from "../../src/weights/model-shape.ts";
+import { windowOf, type ModelShape } from "../../src/weights/model-shape.ts";
+import { nativeFloats, type NativeFloats } from "./native-memory.ts";
 import { nativeTensor, type NativeTensor, type Tensors } from "./native-session.ts";
 
 /**
  * Keys and values of the sequences that one member reads: for each layer one array (slots, kvHeads, capacity, head), a
  * sequence in a slot of it. The graph writes new tokens in place, and slots that are neighbours are read as a batch.
+ * A slot has room for a whole context: memory that no token has been written to takes no place.
  */
 export interface KvCache {
-  /** Slots there are. */
-  readonly slots: number;
-  /** Tokens that a slot holds. */
-  readonly capacity: number;
-  /** Makes room for so many slots of so many tokens; keeps the first `lengths[s]` tokens of each slot. */
-  reserve(slots: number, tokens: number, lengths: readonly number[]): void;
-  /** `count` slots from `first` on as the graph's past, which is also its present. */
-  past(first: number, count: number): Tensors;
-  present(first: number, count: number): Tensors;
+  /** Makes room for so many slots; keeps the first `lengths[s]` tokens of each slot. */
+  reserve(slots: number, lengths: readonly number[]): void;
+  /**
+   * `count` slots from `first` on as the graph reads and writes them. Layers with a window get what lies from token
+   * `windowStart` on.
+   */
+  views(first: number, count: number, windowStart: number): KvViews;
   /** A copy of what a slot holds of `count` tokens from `from` on. */
   copyOut(slot: number, from: number, count: number): Float32Array;
   /** Puts such a copy into a slot, for the tokens from `from` on; there must be room. */
@@ -24,13 +24,14 @@ export interface KvCache {
   clear(): void;
 }
 
-/** The least capacity. It doubles when it must grow: memory that no token has been written to takes no place. */
-const LEAST_TOKENS = 512;
-
-interface Views {
-  readonly past: Map<string, NativeTensor>;
-  readonly present: Map<string, NativeTensor>;
+/** The same memory as the graph's past and as its present. */
+export interface KvViews {
+  readonly past: Tensors;
+  readonly present: Tensors;
 }
+
+/** Views that are kept for another step. */
+const MOST_VIEWS = 64;
 
 /** Bytes that one token takes. */
 export function tokenBytes({ layers, kvHeads, headSize }: ModelShape): number {
@@ -40,80 +41,86 @@ export function tokenBytes({ layers, kvHeads, headSize }: ModelShape): number {
 /** An empty cache. What lies beyond the tokens that the caller counts as read is never looked at. */
 export function createKvCache(shape: ModelShape): KvCache {
   const { kvHeads, headSize } = shape;
-  const ports = Array.from({ length: shape.layers }, (_, layer) => [
-    { past: GRAPH_PORTS.pastKey(layer), present: GRAPH_PORTS.presentKey(layer) },
-    { past: GRAPH_PORTS.pastValue(layer), present: GRAPH_PORTS.presentValue(layer) },
-  ]).flat();
-  let arrays = ports.map(() => new Float32Array(0));
-  let [slots, capacity] = [0, 0];
-  const views = new Map<string, Views>();
+  // One more than a sequence may have: where a full slot is read along for nothing, something is written behind it.
+  const capacity = shape.contextLength + 1;
+  const headStride = capacity * headSize;
+  const slotStride = kvHeads * headStride;
+  const ports = Array.from({ length: shape.layers }, (_, layer) => {
+    const windowed = windowOf(shape, layer) !== null;
+    return [
+      { past: GRAPH_PORTS.pastKey(layer), present: GRAPH_PORTS.presentKey(layer), windowed },
+      { past: GRAPH_PORTS.pastValue(layer), present: GRAPH_PORTS.presentValue(layer), windowed },
+    ];
+  }).flat();
+  let arrays: NativeFloats[] = [];
+  let slots = 0;
+  const views = new Map<string, { readonly past: Map<string, NativeTensor>; readonly present: Tensors }>();
 
   function forgetViews(): void {
     for (const { past } of views.values()) for (const tensor of past.values()) tensor.release();
     views.clear();
   }
 
-  function view(first: number, count: number): Views {
-    const key = `${first}+${count}`;
-    const known = views.get(key);
-    if (known !== undefined) return known;
-    const size = kvHeads * capacity * headSize;
-    const dims = [count, kvHeads, capacity, headSize];
-    const made: Views = { past: new Map(), present: new Map() };
-    for (const [i, { past, present }] of ports.entries()) {
-      const tensor = nativeTensor(arrays[i]!.subarray(first * size, (first + count) * size), dims);
-      made.past.set(past, tensor);
-      made.present.set(present, tensor);
-    }
-    views.set(key, made);
-    return made;
-  }
-
   /** Calls back with each head's part of the arrays: `count` tokens of the slot from `from` on. */
   function eachHead(slot: number, from: number, count: number, visit: (part: Float32Array) => void): void {
-    for (const array of arrays) {
-      for (let head = slot * kvHeads; head < (slot + 1) * kvHeads; head++) {
-        const first = (head * capacity + from) * headSize;
-        visit(array.subarray(first, first + count * headSize));
+    for (const { values } of arrays) {
+      for (let head = 0; head < kvHeads; head++) {
+        const first = slot * slotStride + head * headStride + from * headSize;
+        visit(values.subarray(first, first + count * headSize));
       }
     }
   }
 
+  function copyOut(slot: number, from: number, count: number): Float32Array {
+    const copy = new Float32Array(ports.length * kvHeads * count * headSize);
+    let at = 0;
+    eachHead(slot, from, count, (part) => {
+      copy.set(part, at);
+      at += part.length;
+    });
+    return copy;
+  }
+
   return {
-    get slots() {
-      return slots;
-    },
-    get capacity() {
-      return capacity;
-    },
-    reserve(wantedSlots, tokens, lengths) {
-      const newSlots = grown(slots, wantedSlots, 1);
-      const newCapacity = grown(capacity, tokens, LEAST_TOKENS);
-      if (newSlots === slots && newCapacity === capacity) return;
+    reserve(wanted, lengths) {
+      if (wanted <= slots) return;
       forgetViews();
-      arrays = arrays.map((array) => {
-        const larger = new Float32Array(newSlots * kvHeads * newCapacity * headSize);
-        for (const [slot, length] of lengths.slice(0, slots).entries()) {
-          for (let head = slot * kvHeads; head < (slot + 1) * kvHeads; head++) {
-            const from = head * capacity * headSize;
-            larger.set(array.subarray(from, from + length * headSize), head * newCapacity * headSize);
+      let larger = Math.max(slots, 1);
+      while (larger < wanted) larger *= 2;
+      const kept = slots;
+      arrays = ports.map((_, i) => {
+        // A view that begins within the first slot ends as far behind the last.
+        const made = nativeFloats(larger * slotStride + headStride);
+        const old = arrays[i];
+        if (old === undefined) return made;
+        for (const [slot, length] of lengths.slice(0, kept).entries()) {
+          for (let head = 0; head < kvHeads; head++) {
+            const from = slot * slotStride + head * headStride;
+            made.values.set(old.values.subarray(from, from + length * headSize), from);
           }
         }
-        return larger;
+        old.release();
+        return made;
       });
-      [slots, capacity] = [newSlots, newCapacity];
+      slots = larger;
     },
-    past: (first, count) => view(first, count).past,
-    present: (first, count) => view(first, count).present,
-    copyOut(slot, from, count) {
-      const values = new Float32Array(ports.length * kvHeads * count * headSize);
-      let at = 0;
-      eachHead(slot, from, count, (part) => {
-        values.set(part, at);
-        at += part.length;
-      });
-      return values;
+    views(first, count, windowStart) {
+      const key = `${first}+${count} from ${windowStart}`;
+      const known = views.get(key);
+      if (known !== undefined) return known;
+      if (views.size === MOST_VIEWS) forgetViews();
+      const dims = [count, kvHeads, capacity, headSize];
+      const made = { past: new Map<string, NativeTensor>(), present: new Map<string, NativeTensor>() };
+      for (const [i, { past, present, windowed }] of ports.entries()) {
+        const from = first * slotStride + (windowed ? windowStart * headSize : 0);
+        const tensor = nativeTensor(arrays[i]!.values.subarray(from, from + count * slotStride), dims);
+        made.past.set(past, tensor);
+        made.present.set(present, tensor);
+      }
+      views.set(key, made);
+      return made;
     },
+    copyOut,
     copyIn(slot, from, values) {
       const size = values.length / (ports.length * kvHeads);
       let at = 0;
@@ -124,15 +131,9 @@ export function createKvCache(shape: ModelShape): KvCache {
     },
     clear() {
       forgetViews();
-      arrays = ports.map(() => new Float32Array(0));
-      [slots, capacity] = [0, 0];
+      for (const array of arrays) array.release();
+      arrays = [];
+      slots = 0;
     },
   };
-}
-
-/** Doubled until it is enough. */
-function grown(size: number, wanted: number, least: number): number {
-  let enough = Math.max(size, least);
-  while (enough < wanted) enough *= 2;
-  return enough;
 }

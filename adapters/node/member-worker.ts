@@ -3,7 +3,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import { createBatchReader } from "./batch-reader.ts";
 import { computeWithin } from "./compute-gate.ts";
-import { FUSED_AT_ONCE, runFusion } from "./fusion-runner.ts";
+import { createFusionRunner, FUSED_AT_ONCE } from "./fusion-runner.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import { openNativeSession } from "./native-session.ts";
 import type {
@@ -63,6 +63,7 @@ const fusionSession =
   fusion === null
     ? null
     : await computeWithin(setup.gate, async () => openNativeSession({ path: fusion.graph, threads }));
+const fuse = fusion && fusionSession && createFusionRunner(fusionSession, fusion);
 const encoderSession =
   encoder === null ? null : await computeWithin(setup.gate, () => openSession(encoder.graph));
 
@@ -75,14 +76,24 @@ async function encode(request: EncodeRequest): Promise<EncodeResult> {
 
 function arraysOf(result: Result): readonly Float32Array<ArrayBuffer>[] {
   if ("logits" in result) return [result.logits];
-  if ("rows" in result) {
-    return result.rows.flatMap(({ logprobs, members, projected }) => [logprobs, ...members, ...projected]);
-  }
+  if ("rows" in result) return [];
   return "pooled" in result ? result.pooled : [result.hidden, ...result.taps];
 }
 
+let outbox: FromWorker[] = [];
+let handedOver: ArrayBuffer[] = [];
+
 function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
-  port?.postMessage(message, [...transfer]);
+  outbox.push(message);
+  handedOver.push(...transfer);
+}
+
+/** Sends what there is to say, in one message. */
+function flush(): void {
+  if (outbox.length === 0) return;
+  port?.postMessage(outbox, handedOver);
+  outbox = [];
+  handedOver = [];
 }
 
 function finish(id: number, result: Result): void {
@@ -112,14 +123,10 @@ function fuseWaiting(): void {
   });
   fusing = fusing.slice(taken.length);
   try {
-    if (fusion === null || fusionSession === null) {
+    if (fuse === null) {
       throw new Error("member-worker: asked to fuse, but it has no fusion graph");
     }
-    const rows = runFusion(
-      fusionSession,
-      fusion,
-      taken.flatMap(({ positions }) => positions),
-    );
+    const rows = fuse(taken.flatMap(({ positions }) => positions));
     let first = 0;
     for (const { id, positions } of taken) {
       finish(id, { rows: rows.slice(first, first + positions.length) });
@@ -134,10 +141,12 @@ function fuseWaiting(): void {
 const others: (() => Promise<void>)[] = [];
 let closing = false;
 
-function take(message: ToWorker): void {
-  if ("id" in message) takeRequest(message);
-  else if (message.kind === "forget") reader?.forget(message.sequence);
-  else closing = true;
+function take(messages: readonly ToWorker[]): void {
+  for (const message of messages) {
+    if ("id" in message) takeRequest(message);
+    else if (message.kind === "forget") reader?.forget(message.sequence);
+    else closing = true;
+  }
 }
 
 function takeRequest({ id, request }: Ask): void {
@@ -162,14 +171,24 @@ function takeRequest({ id, request }: Ask): void {
 /** Takes what has come meanwhile, so that it is read in the next run already. */
 function takeAll(from: NonNullable<typeof port>): void {
   for (let next = receiveMessageOnPort(from); next !== undefined; next = receiveMessageOnPort(from)) {
-    take(next.message as ToWorker);
+    take(next.message as ToWorker[]);
   }
 }
 
+let resume: NodeJS.Timeout | undefined;
+
 async function work(from: NonNullable<typeof port>): Promise<void> {
+  clearTimeout(resume);
   for (;;) {
-    const reading = reader?.waiting === true;
-    if (!reading && fusing.length === 0 && others.length === 0) return;
+    flush();
+    const idle = fusing.length === 0 && others.length === 0;
+    const pauseMs = reader?.waiting === true ? reader.pauseMs : 0;
+    if (idle && pauseMs > 0) {
+      resume = setTimeout(goOn, pauseMs, from);
+      return;
+    }
+    const reading = reader?.waiting === true && pauseMs === 0;
+    if (!reading && idle) return;
     await computeWithin(setup.gate, async () => {
       if (reading) reader?.step();
       if (fusing.length > 0) fuseWaiting();
@@ -191,9 +210,13 @@ async function releaseOnce(): Promise<void> {
 }
 
 let working = Promise.resolve();
-port.on("message", (message: ToWorker) => {
-  take(message);
+function goOn(from: NonNullable<typeof port>): void {
+  working = working.then(() => work(from)).then(() => (closing ? releaseOnce() : undefined));
+}
+port.on("message", (messages: ToWorker[]) => {
+  take(messages);
   takeAll(port);
-  working = working.then(() => work(port)).then(() => (closing ? releaseOnce() : undefined));
+  goOn(port);
 });
 send({ kind: "ready" });
+flush();

@@ -64,10 +64,18 @@ export type Tensors = ReadonlyMap<string, NativeTensor>;
 type Handle = unknown;
 type Native = Readonly<Record<keyof typeof FUNCTIONS, (...parameters: unknown[]) => Handle>>;
 
-let loaded: { readonly native: Native; readonly environment: Handle; readonly memory: Handle } | null = null;
+interface Runtime {
+  /** Its code, which is unloaded when nobody holds it any more. */
+  readonly library: unknown;
+  readonly native: Native;
+  readonly environment: Handle;
+  readonly memory: Handle;
+}
+
+let loaded: Runtime | null = null;
 
 /** The library in this thread, loaded once. */
-function runtime(): NonNullable<typeof loaded> {
+function runtime(): Runtime {
   if (loaded !== null) return loaded;
   const library = koffi.load(libraryPath());
   const base = koffi.decode(
@@ -85,7 +93,7 @@ function runtime(): NonNullable<typeof loaded> {
   ) as unknown as Native;
   const environment = made(native, native.CreateEnv, WARNING, "concord");
   const memory = made(native, native.CreateCpuMemoryInfo, ARENA_ALLOCATOR, DEFAULT_MEMORY);
-  loaded = { native, environment, memory };
+  loaded = { library, native, environment, memory };
   return loaded;
 }
 

@@ -114,34 +114,67 @@ export function defaultThreads(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
 }
 
-function createWorkerFusion(name: string, channel: WorkerChannel, { gates }: FusionFiles): Fusion {
+function createWorkerFusion(name: string, channel: WorkerChannel, { shape, gates }: FusionFiles): Fusion {
   const flat = { text: gates.text.flat(), chat: gates.chat.flat() };
   return {
-    async fuse(positions, signal) {
+    async fuse(positions, signal, done = []) {
       const words: FusedWords[] = [];
       for (let first = 0; first < positions.length; first += FUSED_AT_ONCE) {
         if (signal?.aborted) throw new GatewayError("cancelled", `${name} fuse: cancelled`);
-        const part = positions.slice(first, first + FUSED_AT_ONCE);
+        const part = positions
+          .slice(first, first + FUSED_AT_ONCE)
+          .map((position, i) => ({ position, memory: rowsOf(shape, done[first + i]) }));
         const { rows } = await channel.fuse({
           kind: "fuse",
-          positions: part.map(({ kind, states, continued }) => ({
+          positions: part.map(({ position: { kind, states, continued }, memory }) => ({
             states,
             gate: flat[kind],
-            continued: continued.map(
-              (on) => on && { ended: on.ended, tokens: [...on.next.keys()], shares: [...on.next.values()] },
-            ),
+            continued,
+            into: memory.all,
           })),
         });
-        words.push(...rows.map(wordsOf));
+        for (const [i, { memory }] of part.entries()) words.push(wordsOf(memory, rows[i]));
       }
       return words;
     },
   };
 }
 
-function wordsOf({ divergence, entropies, ...row }: FusedRow): FusedWords {
+/** The rows of one position, in memory that the worker shares. */
+interface SharedRows extends Pick<FusedWords, "logprobs" | "members" | "projected"> {
+  readonly all: Float32Array<SharedArrayBuffer>;
+}
+
+/** @param done words whose memory they take */
+function rowsOf({ widths, vocabularySize, dimension }: FusionShape, done?: FusedWords): SharedRows {
+  const distributions = (widths.length + 1) * vocabularySize;
+  const buffer = done?.logprobs.buffer;
+  const all = new Float32Array(
+    buffer instanceof SharedArrayBuffer
+      ? buffer
+      : new SharedArrayBuffer(4 * (distributions + widths.length * dimension)),
+  );
+  const distribution = (e: number) => all.subarray(e * vocabularySize, (e + 1) * vocabularySize);
   return {
-    ...row,
+    all,
+    logprobs: distribution(0),
+    members: widths.map((_, m) => distribution(m + 1)),
+    projected: widths.map((_, m) => {
+      const first = distributions + m * dimension;
+      return all.subarray(first, first + dimension);
+    }),
+  };
+}
+
+function wordsOf({ logprobs, members, projected }: SharedRows, row: FusedRow | undefined): FusedWords {
+  if (row === undefined) throw new Error("fuse: the worker left a position out");
+  const { entropies, divergence, shares, tops } = row;
+  return {
+    logprobs,
+    members,
+    projected,
+    shares,
+    tops,
     comparison: { divergence, entropies: entropies.slice(0, -1) },
     entropy: entropies.at(-1) ?? 0,
   };

@@ -139,6 +139,8 @@ async function openMember({ id, path, files }: MemberSource, options: OpenOption
 const ROWS_AT_ONCE = 4096;
 /** Rows that nobody asked for are read along to save a read. */
 const ROWS_BETWEEN = 8;
+/** Reads that wait for the disk together. */
+const READS_AT_ONCE = 16;
 
 /** Rows of the output head for `tokens`, row-major (n, d); a token of -1 has a row of zeros. */
 async function readRows(weights: WeightFile, tokens: Int32Array): Promise<Float32Array> {
@@ -150,6 +152,7 @@ async function readRows(weights: WeightFile, tokens: Int32Array): Promise<Float3
   const order = Array.from(tokens.keys())
     .filter((at) => (tokens[at] ?? -1) >= 0)
     .sort((a, b) => (tokens[a] ?? 0) - (tokens[b] ?? 0));
+  const reads: (() => Promise<void>)[] = [];
   for (let next = 0; next < order.length;) {
     const first = tokens[order[next] ?? 0] ?? 0;
     const from = next;
@@ -160,11 +163,17 @@ async function readRows(weights: WeightFile, tokens: Int32Array): Promise<Float3
       last = token;
       next++;
     }
-    const table = await weights.rows(name, first, last - first + 1);
-    for (const at of order.slice(from, next)) {
-      const row = (tokens[at] ?? 0) - first;
-      rows.set(table.subarray(row * width, (row + 1) * width), at * width);
-    }
+    const asked = order.slice(from, next);
+    reads.push(async () => {
+      const table = await weights.rows(name, first, last - first + 1);
+      for (const at of asked) {
+        const row = (tokens[at] ?? 0) - first;
+        rows.set(table.subarray(row * width, (row + 1) * width), at * width);
+      }
+    });
+  }
+  for (let first = 0; first < reads.length; first += READS_AT_ONCE) {
+    await Promise.all(reads.slice(first, first + READS_AT_ONCE).map((read) => read()));
   }
   return rows;
 }

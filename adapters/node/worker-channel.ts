@@ -95,17 +95,30 @@ export async function openWorkerChannel(
     );
     worker.on("exit", (code) => resolve(lose(`its worker ended with code ${code}`)));
   });
-  worker.on("message", (message: FromWorker) => {
-    const id = message.kind === "ready" ? START : message.id;
-    const waiting = pending.get(id);
-    pending.delete(id);
-    if (message.kind === "ready") waiting?.resolve(null);
-    else if (message.kind === "result") waiting?.resolve(message.result);
-    else waiting?.reject(new GatewayError("internal", `${name}: ${message.message}`));
+  worker.on("message", (messages: readonly FromWorker[]) => {
+    for (const message of messages) {
+      const id = message.kind === "ready" ? START : message.id;
+      const waiting = pending.get(id);
+      pending.delete(id);
+      if (message.kind === "ready") waiting?.resolve(null);
+      else if (message.kind === "result") waiting?.resolve(message.result);
+      else waiting?.reject(new GatewayError("internal", `${name}: ${message.message}`));
+    }
   });
+  let outbox: ToWorker[] = [];
+  let handedOver: ArrayBuffer[] = [];
 
+  /** What one turn of the loop asks goes together, so that sequences that were read together are so again. */
   function post(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
-    worker.postMessage(message, [...transfer]);
+    if (outbox.length === 0) setImmediate(flush);
+    outbox.push(message);
+    handedOver.push(...transfer);
+  }
+
+  function flush(): void {
+    worker.postMessage(outbox, handedOver);
+    outbox = [];
+    handedOver = [];
   }
 
   function expectAnswer(id: number): Promise<unknown> {

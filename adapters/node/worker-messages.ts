@@ -73,9 +73,11 @@ export interface FuseRequest {
     /** How each member's last token may go on (m); null where it is over. */
     readonly continued: readonly ({
       readonly ended: number;
-      readonly tokens: readonly number[];
-      readonly shares: readonly number[];
+      readonly tokens: Int32Array;
+      readonly shares: Float64Array;
     } | null)[];
+    /** Where the rows are written: the answer's, each member's (m + 1, each V) and each z_m (m, each k). */
+    readonly into: Float32Array<SharedArrayBuffer>;
   }[];
 }
 
@@ -111,11 +113,8 @@ export interface DecodeResult {
   readonly logits: Float32Array<ArrayBuffer>;
 }
 
-/** `FusedWords`, as it crosses threads. */
+/** `FusedWords`, but for the rows. */
 export interface FusedRow {
-  readonly logprobs: Float32Array<ArrayBuffer>;
-  readonly members: readonly Float32Array<ArrayBuffer>[];
-  readonly projected: readonly Float32Array<ArrayBuffer>[];
   readonly divergence: number;
   /** Of the members and, last, the answer. */
   readonly entropies: readonly number[];
@@ -139,6 +138,7 @@ export type Result = AppendResult | DecodeResult | FuseResult | EncodeResult;
 export type Ask = { readonly id: number; readonly request: Request };
 export type ToWorker = Ask | ForgetRequest | CloseRequest;
 
+/** Messages cross in arrays, all of one turn together. */
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "result"; readonly id: number; readonly result: Result }

@@ -36,8 +36,7 @@ export function createFusedReading(
       }
     },
     async next(signal) {
-      const [prediction] = await predictor.predict([await states.current(signal)], signal);
-      if (prediction === undefined) throw new Error("fused reading: no prediction for one position");
+      const prediction = await predictor.next(await states.current(signal), signal);
       if (states.losses[0])
         keepWholeCharacters(prediction.logprobs, ensemble.members[0].tokenizer, states.openCharacter);
       return prediction;

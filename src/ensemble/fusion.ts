@@ -30,6 +30,13 @@ export interface FusedWords {
 
 /** Everything from the members' states to the answer's distribution in one go. Positions of several answers may share it. */
 export interface Fusion {
-  /** @throws GatewayError members_lost */
-  fuse(positions: readonly FusedPosition[], signal?: AbortSignal): Promise<FusedWords[]>;
+  /**
+   * @param done words that nobody will look at any more: their memory may be written over
+   * @throws GatewayError members_lost
+   */
+  fuse(
+    positions: readonly FusedPosition[],
+    signal?: AbortSignal,
+    done?: readonly FusedWords[],
+  ): Promise<FusedWords[]>;
 }

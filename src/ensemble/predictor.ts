@@ -31,6 +31,8 @@ import type { Continuation } from "./unfinished-token.ts";
 export interface Predictor {
   /** @param positions at each, the members' states in the order of `ensemble.members`, at least one of them */
   predict(positions: readonly (readonly MemberState[])[], signal?: AbortSignal): Promise<Prediction[]>;
+  /** The same of one position. It is written over by the next one, and calls must not overlap. */
+  next(states: readonly MemberState[], signal?: AbortSignal): Promise<Prediction>;
 }
 
 /** The parts of a prediction, each timed by its own. */
@@ -47,60 +49,83 @@ export function createPredictor(ensemble: Ensemble, kind: TextKind, watches = UN
   const { members, space, decoder, continuations } = ensemble;
   const special = [...members[0].tokenizer.specialTokens];
   const voices = space.members.map(({ own }) => createFollowerVoice(own, special));
+
+  /** All in one graph; null where that cannot be: without one, or where a member has no state. */
+  async function fuseTogether(
+    positions: readonly (readonly MemberState[])[],
+    signal?: AbortSignal,
+    done?: readonly FusedWords[],
+  ): Promise<FusedWords[] | null> {
+    const { fusion } = ensemble;
+    const whole = positions
+      .map((states) => statesOfAll(states, members.length))
+      .filter((states) => states !== null);
+    if (!fusion || whole.length < positions.length) return null;
+    const continued = await Promise.all(positions.map((states) => continuationsOf(states, continuations)));
+    const asked = whole.map((states, i) => ({ kind, states, continued: continued[i] ?? [] }));
+    return watches.fuse.time(() => fusion.fuse(asked, signal, done));
+  }
+
+  /** One step after the other, with whom there is. */
+  async function fuseInSteps(
+    positions: readonly (readonly MemberState[])[],
+    signal?: AbortSignal,
+  ): Promise<Prediction[]> {
+    const zs = watches.project.timeNow(() =>
+      positions.map((states) =>
+        states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
+      ),
+    );
+    const present = zs.flat().filter((z) => z !== null);
+    const [decodedRows, continued] = await Promise.all([
+      watches.decode.time(() => decoder.decode(stack(present, space.dimension), signal)),
+      Promise.all(positions.map((states) => continuationsOf(states, continuations))),
+    ]);
+    const decoded = rowsOf(decodedRows, present.length, decoder.vocabularySize).values();
+    const biased = zs.map((states) =>
+      states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m))),
+    );
+    const anchorless = await Promise.all(
+      biased.map(([anchor], i) =>
+        anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
+      ),
+    );
+    const fuseAt = (logits: readonly (Float32Array | null)[], i: number): Prediction => {
+      const { rows, ends } = speak(logits, voices, {
+        vocabularySize: space.vocabularySize,
+        special,
+        continued: continued[i] ?? [],
+        anchorless: anchorless[i] ?? null,
+      });
+      const own = rows.filter((row) => row !== null);
+      const comparison = own.length > 1 ? jensenShannon(own) : null;
+      const { logprobs, weights } = fuseRows(space, kind, rows, comparison, special, ends);
+      return {
+        logprobs,
+        members: rows.map((row, m) =>
+          memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], zs[i]?.[m] ?? null),
+        ),
+        comparison,
+      };
+    };
+    return watches.fuse.timeNow(() => biased.map(fuseAt));
+  }
+
+  let done: readonly FusedWords[] = [];
   return {
     async predict(positions, signal) {
-      const whole = positions.map((states) => statesOfAll(states, members.length));
-      if (ensemble.fusion && whole.every((states) => states !== null)) {
-        const continued = await Promise.all(
-          positions.map((states) => continuationsOf(states, continuations)),
-        );
-        const { fusion } = ensemble;
-        const words = await watches.fuse.time(() =>
-          fusion.fuse(
-            whole.map((states, i) => ({ kind, states, continued: continued[i] ?? [] })),
-            signal,
-          ),
-        );
-        return words.map((word) => predictionOf(word, space));
-      }
-      const zs = watches.project.timeNow(() =>
-        positions.map((states) =>
-          states.map((state, m) => ("state" in state ? project(space, m, state.state) : null)),
-        ),
-      );
-      const present = zs.flat().filter((z) => z !== null);
-      const [decodedRows, continued] = await Promise.all([
-        watches.decode.time(() => decoder.decode(stack(present, space.dimension), signal)),
-        Promise.all(positions.map((states) => continuationsOf(states, continuations))),
-      ]);
-      const decoded = rowsOf(decodedRows, present.length, decoder.vocabularySize).values();
-      const biased = zs.map((states) =>
-        states.map((z, m) => (z === null ? null : addBias(decoded.next().value, space, m))),
-      );
-      const anchorless = await Promise.all(
-        biased.map(([anchor], i) =>
-          anchor ? null : followerEnds(ensemble, positions[i] ?? [], special, signal),
-        ),
-      );
-      const fuseAt = (logits: readonly (Float32Array | null)[], i: number): Prediction => {
-        const { rows, ends } = speak(logits, voices, {
-          vocabularySize: space.vocabularySize,
-          special,
-          continued: continued[i] ?? [],
-          anchorless: anchorless[i] ?? null,
-        });
-        const own = rows.filter((row) => row !== null);
-        const comparison = own.length > 1 ? jensenShannon(own) : null;
-        const { logprobs, weights } = fuseRows(space, kind, rows, comparison, special, ends);
-        return {
-          logprobs,
-          members: rows.map((row, m) =>
-            memberPrediction(row, weights[m] ?? 0, positions[i]?.[m], zs[i]?.[m] ?? null),
-          ),
-          comparison,
-        };
-      };
-      return watches.fuse.timeNow(() => biased.map(fuseAt));
+      const words = await fuseTogether(positions, signal);
+      return words?.map((word) => predictionOf(word, space)) ?? fuseInSteps(positions, signal);
+    },
+    async next(states, signal) {
+      const spare = done;
+      done = [];
+      const words = await fuseTogether([states], signal, spare);
+      done = words ?? [];
+      const [prediction] =
+        words?.map((word) => predictionOf(word, space)) ?? (await fuseInSteps([states], signal));
+      if (prediction === undefined) throw new Error("predictor: no prediction for one position");
+      return prediction;
     },
   };
 }

@@ -24,9 +24,11 @@ export function createSampler(
   random: () => number,
 ): Sampler {
   const counts = new Map<number, number>();
+  let logits = new Float32Array(0);
 
   function adjusted(logprobs: Float32Array): Float32Array {
-    const logits = logprobs.slice();
+    if (logits.length !== logprobs.length) logits = new Float32Array(logprobs.length);
+    logits.set(logprobs);
     for (const [token, bias] of options.logitBias) {
       if (token < logits.length) logits[token] = (logits[token] ?? 0) + bias;
     }
@@ -40,11 +42,11 @@ export function createSampler(
 
   return {
     draw(logprobs) {
-      const logits = adjusted(logprobs);
+      const scores = adjusted(logprobs);
       const token =
         options.temperature === 0
-          ? mostLikely(logits)
-          : drawIndex(truncated(softmax(logits, options.temperature), options), random());
+          ? mostLikely(scores)
+          : drawIndex(truncated(softmax(scores, options.temperature), options), random());
       counts.set(token, (counts.get(token) ?? 0) + 1);
       return token;
     },

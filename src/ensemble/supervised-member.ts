@@ -105,8 +105,15 @@ export async function createSupervisedDecoder(options: SupervisedDecoderOptions)
     decode: (states, signal) => ask((running) => running.decode(states, signal), logitsFault),
     fusion: fusion
       ? {
-          fuse: (positions, signal) =>
-            ask((running) => (running.fusion ?? fusion).fuse(positions, signal), wordsFault),
+          fuse(positions, signal, done) {
+            // An instance that was given up may still write there.
+            let spare = done;
+            return ask((running) => {
+              const taken = spare;
+              spare = undefined;
+              return (running.fusion ?? fusion).fuse(positions, signal, taken);
+            }, wordsFault);
+          },
         }
       : null,
     get health() {

@@ -28,8 +28,10 @@ export interface UnfinishedToken {
 export interface Continuation {
   /** ln Σ_{g spelled a} π_g: that the token is over. */
   readonly ended: number;
-  /** Σ_{g ∈ G(a s)} π_g for each of the anchor's tokens s with which it may go on. */
-  readonly next: ReadonlyMap<number, number>;
+  /** The anchor's tokens s with which it may go on (n), none twice. */
+  readonly tokens: Int32Array;
+  /** Σ_{g ∈ G(a s)} π_g of each (n). */
+  readonly shares: Float64Array;
 }
 
 export interface TokenContinuations {
@@ -76,7 +78,12 @@ export function createTokenContinuations({ spellings, rows }: ContinuationOption
         if (token === undefined) ended += share;
         else next.set(token, (next.get(token) ?? 0) + share);
       }
-      return ended > 0 ? { ended: Math.log(ended), next } : null;
+      if (ended === 0) return null;
+      return {
+        ended: Math.log(ended),
+        tokens: Int32Array.from(next.keys()),
+        shares: Float64Array.from(next.values()),
+      };
     },
   };
 }
@@ -87,15 +94,15 @@ export function createTokenContinuations({ spellings, rows }: ContinuationOption
  */
 export function continueToken(
   logprobs: Float32Array,
-  { ended, next }: Continuation,
+  { ended, tokens, shares }: Continuation,
   ordinary: number,
   special: readonly number[],
 ): void {
   const kept = special.map((token) => logprobs[token] ?? -Infinity);
   for (let v = 0; v < logprobs.length; v++) logprobs[v]! += ended;
-  for (const [token, share] of next) {
+  for (const [i, token] of tokens.entries()) {
     const over = logprobs[token] ?? -Infinity;
-    logprobs[token] = logSumExp(Float32Array.of(over, ordinary + Math.log(share)));
+    logprobs[token] = logSumExp(Float32Array.of(over, ordinary + Math.log(shares[i]!)));
   }
   for (const [i, token] of special.entries()) logprobs[token] = kept[i] ?? -Infinity;
 }

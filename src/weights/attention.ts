@@ -1,6 +1,6 @@
 import { asBytes, type ExternalData } from "./external-data.ts";
 import { GRAPH_PORTS } from "./graph-ports.ts";
-import type { ModelShape } from "./model-shape.ts";
+import { hasWindows, windowOf, type ModelShape } from "./model-shape.ts";
 import { CONTRIB, type OnnxGraph } from "./onnx-graph.ts";
 
 /** cos and sin of position × angle, each (positions, head / 2), by name. */
@@ -16,8 +16,6 @@ export interface AttentionOptions {
   readonly rotary: RotaryTables;
   /** Pairs of a head that turn together: neighbours (2i, 2i + 1), or (i, i + head / 2). */
   readonly interleaved: boolean;
-  /** How many tokens a query sees, itself included; null sees all before it. */
-  readonly window: number | null;
 }
 
 /** cos and sin of p · base^(-2i / head) for positions p and pairs i. Su et al. 2021. */
@@ -45,33 +43,53 @@ export async function rotaryTables(
   };
 }
 
-/** The lengths that every attention of a graph reads. */
+/** The lengths that an attention reads. */
 export interface Lengths {
   /** Tokens of the longest sequence of the batch, the new ones included: a 32-bit scalar. */
   readonly total: string;
   /** Each sequence's, less one: 32 bits (b,). */
   readonly lastIndex: string;
+  /** Positions of the new tokens, 64 bits (b, t), where they do not follow from the lengths. */
+  readonly positions?: string;
 }
 
-export function sequenceLengths(graph: OnnxGraph): Lengths {
+/** The lengths of a graph: those of whole sequences, and those counted from where the windows begin. */
+export interface SequenceLengths {
+  readonly whole: Lengths;
+  /** Null in a graph without windows. */
+  readonly inWindow: Lengths | null;
+}
+
+export function sequenceLengths(graph: OnnxGraph, shape: ModelShape): SequenceLengths {
   return {
-    total: graph.input(GRAPH_PORTS.total, "int32", []),
-    lastIndex: graph.input(GRAPH_PORTS.lastIndex, "int32", ["b"]),
+    whole: {
+      total: graph.input(GRAPH_PORTS.total, "int32", []),
+      lastIndex: graph.input(GRAPH_PORTS.lastIndex, "int32", ["b"]),
+    },
+    inWindow: hasWindows(shape)
+      ? {
+          total: graph.input(GRAPH_PORTS.windowTotal, "int32", []),
+          lastIndex: graph.input(GRAPH_PORTS.windowLastIndex, "int32", ["b"]),
+          positions: graph.input(GRAPH_PORTS.positions, "int64", ["b", "t"]),
+        }
+      : null,
   };
 }
 
 /**
  * Grouped-query attention with rotary positions over the cache and the new tokens; q, k, v or all three packed in q. Where
  * past and present are the same memory the new keys and values are written there and nothing is copied. One new token of
- * each of several sequences, or several of one.
+ * each of several sequences, or several of one. A layer with a window masks what lies before it (`windowOf`).
  */
 export function attention(
   graph: OnnxGraph,
   qkv: readonly [string] | readonly [string, string, string],
-  lengths: Lengths,
+  { whole, inWindow }: SequenceLengths,
   options: AttentionOptions,
 ): string {
-  const { layer, shape } = options;
+  const { layer, shape, rotary } = options;
+  const window = windowOf(shape, layer);
+  const { lastIndex, total, positions } = (window === null ? null : inWindow) ?? whole;
   const cacheDims = ["b", shape.kvHeads, "capacity", shape.headSize];
   const pastKey = graph.input(GRAPH_PORTS.pastKey(layer), "float32", cacheDims);
   const pastValue = graph.input(GRAPH_PORTS.pastValue(layer), "float32", cacheDims);
@@ -79,7 +97,7 @@ export function attention(
   const present = [GRAPH_PORTS.presentKey(layer), GRAPH_PORTS.presentValue(layer)] as const;
   const attended = graph.node(
     "GroupQueryAttention",
-    [q, k, v, pastKey, pastValue, lengths.lastIndex, lengths.total, options.rotary.cos, options.rotary.sin],
+    [q, k, v, pastKey, pastValue, lastIndex, total, rotary.cos, rotary.sin].concat(positions ?? []),
     {
       domain: CONTRIB,
       outputs: [`attended.${layer}`, ...present],
@@ -89,7 +107,7 @@ export function attention(
         scale: { float: shape.headSize ** -0.5 },
         do_rotary: { int: 1 },
         rotary_interleaved: { int: options.interleaved ? 1 : 0 },
-        local_window_size: { int: options.window ?? -1 },
+        local_window_size: { int: window ?? -1 },
       },
     },
   );

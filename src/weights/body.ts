@@ -1,4 +1,4 @@
-import { type Lengths, sequenceLengths } from "./attention.ts";
+import { type SequenceLengths, sequenceLengths } from "./attention.ts";
 import type { ExternalData } from "./external-data.ts";
 import type { WeightFile } from "./gguf.ts";
 import { GRAPH_PORTS } from "./graph-ports.ts";
@@ -11,7 +11,7 @@ export interface Body {
   readonly graph: OnnxGraph;
   readonly data: ExternalData;
   readonly shape: ModelShape;
-  readonly lengths: Lengths;
+  readonly lengths: SequenceLengths;
   /** Root mean square norm over the last axis, x / √(mean x² + ε) · w. Zhang & Sennrich 2019. */
   norm(x: string, weight: string, output?: string): Promise<string>;
   /** x Wᵀ for the named matrix, or for several one below the other. */
@@ -41,7 +41,7 @@ export async function buildBody(options: BodyOptions): Promise<Uint8Array<ArrayB
   const { weights, data, shape } = options;
   const graph = createOnnxGraph("body");
   const tokens = graph.input(GRAPH_PORTS.tokens, "int64", ["b", "t"]);
-  const lengths = sequenceLengths(graph);
+  const lengths = sequenceLengths(graph, shape);
   const body: Body = {
     graph,
     data,

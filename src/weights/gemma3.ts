@@ -1,10 +1,9 @@
 import { attention, rotaryTables } from "./attention.ts";
 import type { Architecture } from "./body.ts";
+import { windowOf } from "./model-shape.ts";
 
 /** Base of the rotary angles in the layers with a window. Not in the weight file; Gemma 3 report (2025), section 2. */
 const LOCAL_ROPE_BASE = 10_000;
-/** Every sixth layer sees the whole context, the five before it a window. Not in the weight file; same source. */
-const LAYERS_PER_GLOBAL = 6;
 
 /**
  * Gemma 3: a norm before and after attention and feed-forward, norms on the heads of q and k, windows in five of
@@ -35,7 +34,6 @@ export const gemma3: Architecture = async (body) => {
     embed: (rows) => graph.node("Mul", [rows, scale]),
     async block(layer, x, output) {
       const name = (part: string) => `blk.${layer}.${part}.weight`;
-      const isGlobal = (layer + 1) % LAYERS_PER_GLOBAL === 0;
 
       const normed = await body.norm(x, name("attn_norm"));
       const q = await normHeads(await body.project(normed, name("attn_q")), name("attn_q_norm"), queryDims);
@@ -44,9 +42,8 @@ export const gemma3: Architecture = async (body) => {
       const attended = attention(graph, [q, k, v], body.lengths, {
         layer,
         shape,
-        rotary: isGlobal ? globalRotary : localRotary,
+        rotary: windowOf(shape, layer) === null ? globalRotary : localRotary,
         interleaved: false,
-        window: isGlobal ? null : shape.window,
       });
       const attentionOutput = await body.project(attended, name("attn_output"));
       const middle = graph.node("Add", [x, await body.norm(attentionOutput, name("post_attention_norm"))]);

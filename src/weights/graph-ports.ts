@@ -5,6 +5,13 @@ export const GRAPH_PORTS = {
   /** Tokens of each sequence with the new ones, less one (b,), and of the longest sequence, a scalar. */
   lastIndex: "last.index",
   total: "total",
+  /**
+   * The same where a layer with a window is given only the part of the cache that begins with its window, and, since
+   * those count from there, the new tokens' positions (b, t). Only in graphs with such layers.
+   */
+  windowLastIndex: "window.last.index",
+  windowTotal: "window.total",
+  positions: "positions",
   /** Keys or values read before: (b, kvHeads, capacity, head), valid up to where the new tokens begin. */
   pastKey: (layer: number) => `past.key.${layer}`,
   pastValue: (layer: number) => `past.value.${layer}`,

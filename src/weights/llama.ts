@@ -21,7 +21,6 @@ export const llama: Architecture = async (body) => {
         shape,
         rotary,
         interleaved: true,
-        window: null,
       });
       const middle = graph.node("Add", [x, await body.project(attended, name("attn_output"))]);
 

@@ -25,6 +25,20 @@ export interface ModelShape {
   readonly vocabularySize: number;
 }
 
+/** Every sixth layer of Gemma 3 sees the whole context, the five before it a window. Not in the weight file; its report (2025), section 2. */
+const LAYERS_PER_GLOBAL = 6;
+
+/** Tokens that a query of this layer sees, itself included; null when it sees all before it. */
+export function windowOf({ family, window }: ModelShape, layer: number): number | null {
+  return family === "gemma3" && (layer + 1) % LAYERS_PER_GLOBAL !== 0 ? window : null;
+}
+
+export function hasWindows(shape: ModelShape): boolean {
+  return Array.from({ length: shape.layers }, (_, layer) => windowOf(shape, layer)).some(
+    (window) => window !== null,
+  );
+}
+
 /** Longer contexts than this are cut: the cache of one sequence would take gigabytes. */
 export const MAX_CONTEXT_LENGTH = 8192;
 

@@ -74,6 +74,19 @@ describe("the fusion graph", () => {
     }
   });
 
+  it("gives the same one after the other, where the next is written over the last", async () => {
+    const together = await predict(opened.ensemble);
+    const predictor = createPredictor(opened.ensemble, "text");
+    for (const i of [3, 4, positions.length - 1]) {
+      const { logprobs, members, known } = await predictor.next(positions[i]!);
+      expect(klDivergence(together[i]!.logprobs, logprobs)).toBeLessThan(1e-4);
+      for (const [m, { logprobs: row }] of members.entries()) {
+        expect(klDivergence(together[i]!.members[m]!.logprobs!, row!)).toBeLessThan(1e-4);
+      }
+      expect(known!.tops).toEqual(together[i]!.known!.tops);
+    }
+  });
+
   it("is not asked where a member has no state", async () => {
     const asked: number[] = [];
     const { fusion } = opened.ensemble;

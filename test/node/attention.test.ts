@@ -22,7 +22,7 @@ const HEAD = 16;
 const TOKENS = 150;
 const BASE = 10_000;
 
-const shape: ModelShape = {
+const whole: ModelShape = {
   family: "llama",
   layers: 1,
   width: HEADS * HEAD,
@@ -41,6 +41,9 @@ const normals = (count: number) => Float32Array.from({ length: count }, () => ra
 const q = normals(TOKENS * HEADS * HEAD);
 const k = normals(TOKENS * KV_HEADS * HEAD);
 const v = normals(TOKENS * KV_HEADS * HEAD);
+
+/** Gemma's first layers have a window. */
+const windowed: ModelShape = { ...whole, family: "gemma3", window: 7 };
 
 /** One head of one token, turned to its position. */
 function rotated(
@@ -97,22 +100,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function openAttention(
-  name: string,
-  interleaved: boolean,
-  window: number | null,
-): Promise<NativeSession> {
+async function openAttention(name: string, interleaved: boolean, shape: ModelShape): Promise<NativeSession> {
   const pieces: Uint8Array[] = [];
   const data = createExternalData(`${name}.bin`, async (bytes) => void pieces.push(bytes.slice()));
   const graph = createOnnxGraph(name);
-  const lengths = sequenceLengths(graph);
+  const lengths = sequenceLengths(graph, shape);
   const inputs = [
     graph.input("q", "float32", ["b", "t", HEADS * HEAD]),
     graph.input("k", "float32", ["b", "t", KV_HEADS * HEAD]),
     graph.input("v", "float32", ["b", "t", KV_HEADS * HEAD]),
   ] as const;
   const rotary = await rotaryTables(graph, data, "rotary", BASE, shape);
-  const attended = attention(graph, [...inputs], lengths, { layer: 0, shape, rotary, interleaved, window });
+  const attended = attention(graph, [...inputs], lengths, { layer: 0, shape, rotary, interleaved });
   graph.output(attended, "float32", ["b", "t", HEADS * HEAD]);
   await writeFile(join(folder, `${name}.bin`), Buffer.concat(pieces));
   await writeFile(join(folder, `${name}.onnx`), graph.encode());
@@ -122,6 +121,7 @@ async function openAttention(
 /** Reads tokens `start` to `end` of one slot, or of several neighbours one token each; gives what they attend to (t, heads · head). */
 function attend(
   session: NativeSession,
+  { window }: ModelShape,
   cache: KvCache,
   slot: number,
   pieces: readonly (readonly [number, number])[],
@@ -145,9 +145,18 @@ function attend(
   const ends = pieces.map(([, to]) => to);
   cache.reserve(
     slot + pieces.length,
-    Math.max(...ends),
     Array.from({ length: SLOTS }, () => TOKENS),
   );
+  const windowStart = Math.max(0, Math.min(...pieces.map(([from]) => from)) + 1 - (window ?? TOKENS));
+  const positions = new BigInt64Array(new ArrayBuffer(8 * pieces.length * t));
+  for (const [i, [from]] of pieces.entries())
+    for (let j = 0; j < t; j++) positions[i * t + j] = BigInt(from + j);
+  const inWindow = new Map([
+    [GRAPH_PORTS.windowLastIndex, tensor(held(ends.map((to) => to - 1 - windowStart)), [pieces.length])],
+    [GRAPH_PORTS.windowTotal, tensor(held([Math.max(...ends) - windowStart]), [])],
+    [GRAPH_PORTS.positions, tensor(positions, [pieces.length, t])],
+  ]);
+  const { past, present } = cache.views(slot, pieces.length, windowStart);
   const output = new Float32Array(pieces.length * t * HEADS * HEAD);
   session.run(
     new Map([
@@ -156,12 +165,10 @@ function attend(
       ["v", parts(v, KV_HEADS)],
       [GRAPH_PORTS.lastIndex, tensor(held(ends.map((to) => to - 1)), [pieces.length])],
       [GRAPH_PORTS.total, tensor(held([Math.max(...ends)]), [])],
-      ...cache.past(slot, pieces.length),
+      ...(window === null ? [] : inWindow),
+      ...past,
     ]),
-    new Map([
-      ["attended.0", tensor(output, [pieces.length, t, HEADS * HEAD])],
-      ...cache.present(slot, pieces.length),
-    ]),
+    new Map([["attended.0", tensor(output, [pieces.length, t, HEADS * HEAD])], ...present]),
   );
   for (const made of tensors) made.release();
   return output;
@@ -177,11 +184,15 @@ function held(values: readonly number[]): Int32Array<ArrayBuffer> {
 }
 
 /** Reads the tokens in pieces; a piece that starts before the last end forgets what follows it. */
-function read(session: NativeSession, pieces: readonly (readonly [number, number])[]): Float32Array {
+function read(
+  session: NativeSession,
+  shape: ModelShape,
+  pieces: readonly (readonly [number, number])[],
+): Float32Array {
   const cache = createKvCache(shape);
   const output = new Float32Array(TOKENS * HEADS * HEAD);
   for (const [start, end] of pieces) {
-    output.set(attend(session, cache, 0, [[start, end]]), start * HEADS * HEAD);
+    output.set(attend(session, shape, cache, 0, [[start, end]]), start * HEADS * HEAD);
   }
   return output;
 }
@@ -208,15 +219,15 @@ const withForgetting = [
 ] as const;
 
 describe.each([
-  { name: "neighbouring pairs, whole context", interleaved: true, window: null },
-  { name: "split pairs, whole context", interleaved: false, window: null },
-  { name: "split pairs, window of 7", interleaved: false, window: 7 },
-])("attention graph: $name", ({ name, interleaved, window }) => {
+  { name: "neighbouring pairs, whole context", interleaved: true, shape: whole },
+  { name: "split pairs, whole context", interleaved: false, shape: whole },
+  { name: "split pairs, window of 7", interleaved: false, shape: windowed },
+])("attention graph: $name", ({ name, interleaved, shape }) => {
   let session: NativeSession;
   let wanted: Float32Array;
   beforeAll(async () => {
-    session = await openAttention(name.replaceAll(/\W+/g, "-"), interleaved, window);
-    wanted = expected(interleaved, window);
+    session = await openAttention(name.replaceAll(/\W+/g, "-"), interleaved, shape);
+    wanted = expected(interleaved, shape.window);
   });
   afterAll(() => session.release());
 
@@ -225,16 +236,19 @@ describe.each([
     { how: "in pieces of one and of many tokens", pieces: inPieces },
     { how: "with tokens forgotten in between", pieces: withForgetting },
   ])("equals the textbook formula to 1e-5 when read $how", async ({ pieces }) => {
-    expect(largestDifference(read(session, pieces), wanted)).toBeLessThan(1e-5);
+    expect(largestDifference(read(session, shape, pieces), wanted)).toBeLessThan(1e-5);
   });
 
-  test("equals it to 1e-5 in a batch of neighbours, each at its own position, after the cache has grown", () => {
+  test.each([
+    { where: "far apart", lengths: [100, 7, 140] },
+    { where: "beyond the window", lengths: [130, 111, 140] },
+  ])("equals it to 1e-5 in a batch of neighbours $where, after the cache has grown", ({ lengths }) => {
     const cache = createKvCache(shape);
-    const lengths = [100, 7, 140];
-    for (const [slot, length] of lengths.entries()) attend(session, cache, slot, [[0, length]]);
+    for (const [slot, length] of lengths.entries()) attend(session, shape, cache, slot, [[0, length]]);
     for (let step = 0; step < 5; step++) {
       const output = attend(
         session,
+        shape,
         cache,
         0,
         lengths.map((length) => [length + step, length + step + 1] as const),

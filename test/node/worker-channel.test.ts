@@ -7,8 +7,8 @@ import { openWorkerChannel, type ModelWorker } from "../../adapters/node/worker-
 function scriptedWorker(onMessage: string): ModelWorker {
   const script = `
     const { parentPort } = require("node:worker_threads");
-    parentPort.on("message", (message) => { ${onMessage} });
-    parentPort.postMessage({ kind: "ready" });`;
+    parentPort.on("message", (messages) => { for (const message of messages) { ${onMessage} } });
+    parentPort.postMessage([{ kind: "ready" }]);`;
   return modelWorker(script);
 }
 
@@ -50,9 +50,9 @@ test("a failed request fails alone", async () => {
   const answer = `
     if (message.kind === "close") return parentPort.close();
     const fails = message.id === 1;
-    parentPort.postMessage(fails
+    parentPort.postMessage([fails
       ? { kind: "failure", id: message.id, message: "no room" }
-      : { kind: "result", id: message.id, result: { logits: new Float32Array([message.id]) } });`;
+      : { kind: "result", id: message.id, result: { logits: new Float32Array([message.id]) } }]);`;
   const channel = await openWorkerChannel("toy", scriptedWorker(answer));
   const [first, second] = await Promise.allSettled([
     channel.decode(decodeRequest()),

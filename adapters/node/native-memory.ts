@@ -1,0 +1,83 @@
+import koffi from "koffi";
+
+/*
+ * Memory straight from the system, for caches that may grow to gigabytes. It takes place only where it was written to, and
+ * goes back at once when it is released; a typed array of the engine would keep it until a collection of garbage.
+ */
+
+/** Zeros (count), which take place once they are written to. */
+export interface NativeFloats {
+  /** Not to be touched after the release. */
+  readonly values: Float32Array<ArrayBuffer>;
+  release(): void;
+}
+
+interface Allocator {
+  /** Its code, which must stay loaded. */
+  readonly library: unknown;
+  allocate(bytes: number): unknown;
+  release(address: unknown, bytes: number): void;
+}
+
+let known: Allocator | null = null;
+
+/** @throws Error when the system has no such memory left */
+export function nativeFloats(count: number): NativeFloats {
+  if (count === 0) return { values: new Float32Array(0), release: () => undefined };
+  known ??= process.platform === "win32" ? windowsAllocator() : posixAllocator();
+  const { allocate, release } = known;
+  const bytes = 4 * count;
+  const address = allocate(bytes);
+  return {
+    values: new Float32Array(koffi.view(address, bytes)),
+    release: () => release(address, bytes),
+  };
+}
+
+/** Numbers of the C headers of Linux and of macOS. */
+const READ_AND_WRITE = 3;
+const PRIVATE = 2;
+const [ANONYMOUS, NO_RESERVE] = process.platform === "darwin" ? [0x1000, 0x40] : [0x20, 0x4000];
+const NO_HUGE_PAGES = 15;
+const FAILED = 2n ** 64n - 1n;
+
+function posixAllocator(): Allocator {
+  const library = koffi.load(null);
+  const map = library.func("void *mmap(void *, size_t, int, int, int, int64_t)");
+  const unmap = library.func("int munmap(void *, size_t)");
+  const advise = library.func("int madvise(void *, size_t, int)");
+  return {
+    library,
+    allocate(bytes) {
+      const address: unknown = map(null, bytes, READ_AND_WRITE, PRIVATE | ANONYMOUS | NO_RESERVE, -1, 0);
+      if (koffi.address(address) === FAILED) throw outOfMemory(bytes);
+      // A huge page would take place for 2 MB where a few KB are written.
+      if (process.platform === "linux") advise(address, bytes, NO_HUGE_PAGES);
+      return address;
+    },
+    release: (address, bytes) => void unmap(address, bytes),
+  };
+}
+
+const COMMIT_AND_RESERVE = 0x3000;
+const PAGE_READ_WRITE = 4;
+const RELEASE = 0x8000;
+
+function windowsAllocator(): Allocator {
+  const library = koffi.load("kernel32.dll");
+  const allocate = library.func("void *VirtualAlloc(void *, size_t, uint32_t, uint32_t)");
+  const free = library.func("int VirtualFree(void *, size_t, uint32_t)");
+  return {
+    library,
+    allocate(bytes) {
+      const address: unknown = allocate(null, bytes, COMMIT_AND_RESERVE, PAGE_READ_WRITE);
+      if (address === null) throw outOfMemory(bytes);
+      return address;
+    },
+    release: (address) => void free(address, 0, RELEASE),
+  };
+}
+
+function outOfMemory(bytes: number): Error {
+  return new Error(`the system has no ${Math.ceil(bytes / 2 ** 20)} MB left for keys and values`);
+}
