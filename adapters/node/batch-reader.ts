@@ -6,10 +6,10 @@ import { BLOCK_TOKENS, createPrefixStore } from "./prefix-store.ts";
 import type { AppendRequest, AppendResult } from "./worker-messages.ts";
 
 /*
- * Continuous batching. Of the sequences that wait, those with one token left are read together in one run of the graph, so
- * that its weights are read once for all; of a longer piece, one chunk is read, and then it is the others' turn. Who comes
- * joins at the next run, and who goes leaves at once. Beginnings that were read before are not read again: their keys and values
- * are copied, unless their states are asked for.
+ * Continuous batching. Of the sequences that wait, those with few tokens left are read together, a token in each run of the
+ * graph, so that its weights are read once for all; of a longer piece, one chunk is read, and then it is the others' turn.
+ * Who comes joins at the next run, and who goes leaves at once. Beginnings that were read before are not read again: their
+ * keys and values are copied, unless their states are asked for.
  */
 
 /** A piece of a sequence to read. */
@@ -32,6 +32,8 @@ export interface BatchReader {
   release(): void;
 }
 
+/** A piece with so few tokens left goes along with the others, a token a run: one of these reads the weights for all. */
+const FEW_TOKENS = 4;
 /** Tokens of a longer piece that are read in one run: many where nobody waits, few where others write. */
 const CHUNK_TOKENS = { alone: 256, amongOthers: 32 } as const;
 /** Sequences that were written to so lately are still being written, milliseconds. */
@@ -117,7 +119,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     prefixes.keep(tokens, (block) => cache.copyOut(slot, block * BLOCK_TOKENS, BLOCK_TOKENS));
   }
 
-  const isShort = ({ job, done }: Waiting): boolean => job.request.tokens.length - done === 1;
+  const isShort = ({ job, done }: Waiting): boolean => job.request.tokens.length - done <= FEW_TOKENS;
 
   /** Short pieces and chunks of long ones in turn. */
   function choose(): Run[] {

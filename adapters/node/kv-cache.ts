@@ -30,6 +30,8 @@ export interface KvViews {
   readonly present: Tensors;
 }
 
+/** Slots that there are from the first on; then they double, which copies. */
+const LEAST_SLOTS = 8;
 /** Views that are kept for another step. */
 const MOST_VIEWS = 64;
 
@@ -85,7 +87,7 @@ export function createKvCache(shape: ModelShape): KvCache {
     reserve(wanted, lengths) {
       if (wanted <= slots) return;
       forgetViews();
-      let larger = Math.max(slots, 1);
+      let larger = Math.max(slots, LEAST_SLOTS);
       while (larger < wanted) larger *= 2;
       const kept = slots;
       arrays = ports.map((_, i) => {
