@@ -30,6 +30,7 @@ if (port === null) throw new Error("member-worker: expected to run as a worker t
 
 function openSession(path: string): Promise<InferenceSession> {
   return InferenceSession.create(path, {
+    executionProviders: setup.provider === "cpu" ? ["cpu"] : [setup.provider, "cpu"],
     intraOpNumThreads: setup.threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
@@ -51,18 +52,24 @@ async function decode({ states, rows }: DecodeRequest): Promise<DecodeResult> {
   return { logits: logits?.data as Float32Array<ArrayBuffer> };
 }
 
-const { member: files, encoder, threads } = setup;
+const { member: files, encoder, threads, provider } = setup;
 const reader =
   files === null
     ? null
     : await computeWithin(setup.gate, async () =>
-        createBatchReader(openNativeSession({ path: files.body, threads }), files.shape, files.prefixBytes),
+        createBatchReader(
+          openNativeSession({ path: files.body, threads, provider }),
+          files.shape,
+          files.prefixBytes,
+        ),
       );
 const { fusion } = setup;
 const fusionSession =
   fusion === null
     ? null
-    : await computeWithin(setup.gate, async () => openNativeSession({ path: fusion.graph, threads }));
+    : await computeWithin(setup.gate, async () =>
+        openNativeSession({ path: fusion.graph, threads, provider }),
+      );
 const fuse = fusion && fusionSession && createFusionRunner(fusionSession, fusion);
 const encoderSession =
   encoder === null ? null : await computeWithin(setup.gate, () => openSession(encoder.graph));

@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import koffi from "koffi";
+import type { Provider } from "./provider.ts";
 
 /*
  * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
@@ -33,7 +34,10 @@ const FUNCTIONS = {
   ReleaseSession: [95, "void ReleaseSession(void *)"],
   ReleaseValue: [96, "void ReleaseValue(void *)"],
   ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *)"],
+  GetAvailableProviders: [125, "void *GetAvailableProviders(_Out_ void **, _Out_ int *)"],
+  ReleaseAvailableProviders: [126, "void *ReleaseAvailableProviders(void *, int)"],
   AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *, str, str)"],
+  AppendProvider: [216, "void *SessionOptionsAppendExecutionProvider(void *, str, void *, void *, size_t)"],
 } as const;
 
 /** The newest version of the table that has all of these. */
@@ -66,7 +70,7 @@ type Native = Readonly<Record<keyof typeof FUNCTIONS, (...parameters: unknown[])
 
 interface Runtime {
   /** Its code, which is unloaded when nobody holds it any more. */
-  readonly library: unknown;
+  readonly library: ReturnType<typeof koffi.load>;
   readonly native: Native;
   readonly environment: Handle;
   readonly memory: Handle;
@@ -112,7 +116,7 @@ function libraryPath(): string {
 /** @throws Error with onnxruntime's message when it gave a status */
 function check(native: Native, status: Handle): void {
   if (status === null) return;
-  const message = String(native.GetErrorMessage(status));
+  const message = String(native.GetErrorMessage(status)).trim();
   native.ReleaseStatus(status);
   throw new Error(`onnxruntime: ${message}`);
 }
@@ -129,10 +133,65 @@ export interface NativeSessionOptions {
   readonly path: string;
   /** Threads that one operator may use. */
   readonly threads: number;
+  /** Computes what it can of the graph; the processor does the rest. */
+  readonly provider: Provider;
+}
+
+/** Providers other than the processor: onnxruntime's name, and the function of its own that adds it. */
+const ADDED_BY: Readonly<Record<Exclude<Provider, "cpu">, readonly [name: string, add: string | null]>> = {
+  cuda: ["CUDAExecutionProvider", "OrtSessionOptionsAppendExecutionProvider_CUDA"],
+  coreml: ["CoreMLExecutionProvider", "OrtSessionOptionsAppendExecutionProvider_CoreML"],
+  dml: ["DmlExecutionProvider", "OrtSessionOptionsAppendExecutionProvider_DML"],
+  webgpu: ["WebGpuExecutionProvider", null],
+};
+const FIRST_DEVICE = 0;
+
+function addProvider(options: Handle, provider: Provider): void {
+  if (provider === "cpu") return;
+  const { library, native } = runtime();
+  const [name, add] = ADDED_BY[provider];
+  if (!builtIn(native).includes(name)) throw new Error("this build of onnxruntime does not have it");
+  const status =
+    add === null
+      ? native.AppendProvider(options, name, null, null, 0)
+      : (library.func(`void *${add}(void *, int)`)(options, FIRST_DEVICE) as Handle);
+  check(native, status);
+}
+
+/** What the library was built with, by onnxruntime's names. */
+function builtIn(native: Native): string[] {
+  const [list, length]: [Handle[], number[]] = [[null], [0]];
+  check(native, native.GetAvailableProviders(list, length));
+  const names = koffi.decode(list[0], koffi.array("char *", length[0] ?? 0)) as string[];
+  check(native, native.ReleaseAvailableProviders(list[0], length[0]));
+  return names;
+}
+
+/** @throws Error where graphs cannot run on it here, with why and which there are */
+export function checkProvider(provider: Provider): void {
+  const { native } = runtime();
+  const options = made(native, native.CreateSessionOptions);
+  try {
+    addProvider(options, provider);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const names = builtIn(native);
+    const others = Object.entries(ADDED_BY).flatMap(([other, [name]]) =>
+      names.includes(name) ? [other] : [],
+    );
+    throw new Error(
+      `provider ${provider}: cannot be used here (${reason}). ` +
+        `onnxruntime for ${process.platform} ${process.arch} is built for ${["cpu", ...others].join(", ")}; ` +
+        `beside the processor each needs its device, its drivers and its own libraries. Take another, or cpu.`,
+      { cause: error },
+    );
+  } finally {
+    native.ReleaseSessionOptions(options);
+  }
 }
 
 /** Loads a graph. @throws Error when onnxruntime cannot */
-export function openNativeSession({ path, threads }: NativeSessionOptions): NativeSession {
+export function openNativeSession({ path, threads, provider }: NativeSessionOptions): NativeSession {
   const { native, environment } = runtime();
   const options = made(native, native.CreateSessionOptions);
   check(native, native.SetIntraOpNumThreads(options, threads));
@@ -141,6 +200,7 @@ export function openNativeSession({ path, threads }: NativeSessionOptions): Nati
   check(native, native.DisableMemPattern(options));
   // Idle threads that spin would take the cores from the other members.
   check(native, native.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
+  addProvider(options, provider);
   const session = made(native, native.CreateSession, environment, path, options);
   native.ReleaseSessionOptions(options);
   const names = createNames();

@@ -7,6 +7,7 @@ import { createEncoderTokenizer, type EncoderTokenizer } from "../transformers/e
 import type { EncoderFiles } from "./graph-cache.ts";
 import type { EncoderRecipe } from "./models/manifest.ts";
 import { defaultThreads } from "./onnx-member.ts";
+import type { Provider } from "./provider.ts";
 import { openWorkerChannel, startModelWorker } from "./worker-channel.ts";
 
 export interface OnnxEncoderOptions {
@@ -19,6 +20,7 @@ export interface OnnxEncoderOptions {
   readonly recipe: EncoderRecipe;
   /** Threads that one operator may use. Default as for a member. */
   readonly threads?: number | undefined;
+  readonly provider?: Provider | undefined;
   /** Gives it up while it starts. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -31,7 +33,7 @@ const TEXTS_PER_REQUEST = 16;
 
 /** Starts a sentence encoder. @throws GatewayError members_lost when the graph cannot be loaded */
 export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<OnnxEncoder> {
-  const { id, family, files, recipe, threads = defaultThreads() } = options;
+  const { id, family, files, recipe, threads = defaultThreads(), provider = "cpu" } = options;
   const { graph, inputs, shape, weightsHash } = files;
   if (shape.layers !== recipe.layers) {
     throw new Error(`${id}: expected ${recipe.layers} layers, its graph has ${shape.layers}`);
@@ -40,7 +42,7 @@ export async function createOnnxEncoder(options: OnnxEncoderOptions): Promise<On
   const encoder = { graph, inputs, width: shape.width };
   const channel = await openWorkerChannel(
     id,
-    startModelWorker(id, { member: null, head: null, fusion: null, encoder, threads }),
+    startModelWorker(id, { member: null, head: null, fusion: null, encoder, threads, provider }),
     options.signal,
   );
   const info = { id, family, ...shape, contextLength: recipe.contextLength, weightsHash };

@@ -7,6 +7,7 @@ import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { FusedWords, Fusion } from "../../src/ensemble/fusion.ts";
 import { FUSED_AT_ONCE } from "./fusion-runner.ts";
 import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
+import type { Provider } from "./provider.ts";
 import type { FusedRow, FusionShape } from "./worker-messages.ts";
 import { createWorkerSequence } from "./worker-sequence.ts";
 import { openWorkerChannel, startModelWorker, type WorkerChannel } from "./worker-channel.ts";
@@ -17,6 +18,8 @@ export interface OnnxMemberOptions {
   readonly tokenizer: Tokenizer;
   /** Threads that one operator may use. Default: half the cores, at least 1, so that two members share them. */
   readonly threads?: number | undefined;
+  /** What its graphs run on. Default: the processor. */
+  readonly provider?: Provider | undefined;
   /** Gives it up while it starts. */
   readonly signal?: AbortSignal | undefined;
   /** Memory for beginnings that were read before, so that they are not read again. Default 0: none. */
@@ -33,6 +36,7 @@ export interface OnnxDecoderOptions {
   readonly fusion?: FusionFiles | undefined;
   /** These as for a member. */
   readonly threads?: number | undefined;
+  readonly provider?: Provider | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly startWorker?: typeof startModelWorker | undefined;
 }
@@ -57,11 +61,18 @@ export interface FusionFiles {
  */
 export async function createOnnxMember(options: OnnxMemberOptions): Promise<OnnxMember> {
   const { id, files, tokenizer, prefixBytes = 0 } = options;
-  const { threads = defaultThreads(), startWorker = startModelWorker } = options;
+  const { threads = defaultThreads(), provider = "cpu", startWorker = startModelWorker } = options;
   const { body, head, shape } = files;
   const channel = await openWorkerChannel(
     id,
-    startWorker(id, { member: { body, shape, prefixBytes }, head, fusion: null, encoder: null, threads }),
+    startWorker(id, {
+      member: { body, shape, prefixBytes },
+      head,
+      fusion: null,
+      encoder: null,
+      threads,
+      provider,
+    }),
     options.signal,
   );
   let sequences = 0;
@@ -88,7 +99,8 @@ export async function createOnnxMember(options: OnnxMemberOptions): Promise<Onnx
  * @throws GatewayError members_lost when its worker does not start
  */
 export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<OnnxDecoder> {
-  const { name, files, fusion, threads = availableParallelism(), startWorker = startModelWorker } = options;
+  const { name, files, fusion, threads = availableParallelism(), provider = "cpu" } = options;
+  const { startWorker = startModelWorker } = options;
   const channel = await openWorkerChannel(
     name,
     startWorker(name, {
@@ -97,6 +109,7 @@ export async function createOnnxDecoder(options: OnnxDecoderOptions): Promise<On
       fusion: fusion?.shape ?? null,
       encoder: null,
       threads,
+      provider,
     }),
     options.signal,
   );

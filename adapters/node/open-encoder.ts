@@ -21,7 +21,7 @@ export async function openEncoder(id: string, options: OpenOptions): Promise<Sup
   await pull(manifest, options);
   const { models, graphs: directory } = concordPaths();
   const graphPath = weightPath(models, manifest, graph);
-  const { progress } = options;
+  const { progress, provider } = options;
   const encoderFiles = await encoderGraph({
     directory,
     graphPath,
@@ -33,6 +33,7 @@ export async function openEncoder(id: string, options: OpenOptions): Promise<Sup
   return createSupervisedEncoder({
     ...superviseBy(options),
     id,
-    start: (signal) => createOnnxEncoder({ id, family, files: encoderFiles, tokenizerPath, recipe, signal }),
+    start: (signal) =>
+      createOnnxEncoder({ id, family, files: encoderFiles, tokenizerPath, recipe, provider, signal }),
   });
 }

@@ -19,6 +19,7 @@ import {
 import { createObservationReader } from "../sqlite/observation-reader.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
 import { KEEP_EVERYTHING, startUpkeep, type Retention } from "../sqlite/upkeep.ts";
+import { checkProvider } from "./native-session.ts";
 import { openConfidence, type OpenConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
@@ -64,7 +65,10 @@ export interface OpenEngine extends Engine {
   close(): Promise<void>;
 }
 
-/** The ensemble with its log on this machine. @throws RangeError when the quorum is none of 1 to m */
+/**
+ * The ensemble with its log on this machine.
+ * @throws RangeError when the quorum is none of 1 to m; Error when the provider cannot be used here
+ */
 export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const {
     keepText,
@@ -78,6 +82,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   if (!(quorum >= 1 && quorum <= MEMBER_IDS.length)) {
     throw new RangeError(`quorum: expected 1 to ${MEMBER_IDS.length} members, got ${quorum}`);
   }
+  checkProvider(options.provider ?? "cpu");
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
   const path = concordPaths().database;
   const database = openDatabase(path);

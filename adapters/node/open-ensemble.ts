@@ -119,7 +119,8 @@ export async function joinMembers(
   const fusion: FusionFiles = { shape: { graph, widths, vocabularySize, dimension }, gates };
   const decoder = await createSupervisedDecoder({
     id: DECODER,
-    start: (signal) => createOnnxDecoder({ name: DECODER, files, fusion, signal }),
+    start: (signal) =>
+      createOnnxDecoder({ name: DECODER, files, fusion, provider: options.provider, signal }),
     ...superviseBy(options),
   });
   const continuations = members.map((member) => member.continuations);

@@ -13,6 +13,7 @@ import { createOnnxMember } from "./onnx-member.ts";
 import { concordPaths } from "./paths.ts";
 import { memberSpellings } from "./spellings-cache.ts";
 import type { ProgressBar } from "./progress-bar.ts";
+import type { Provider } from "./provider.ts";
 import { superviseBy, type SupervisionChoices } from "./supervision.ts";
 
 /** The members of the ensemble, the anchor first. */
@@ -21,6 +22,8 @@ export const MEMBER_IDS = ["smollm2-135m-instruct", "gemma-3-270m"] as const;
 export interface OpenOptions extends SupervisionChoices {
   readonly progress: ProgressBar;
   readonly signal?: AbortSignal | undefined;
+  /** What graphs run on. Default: the processor. */
+  readonly provider?: Provider | undefined;
   /** Memory for beginnings of texts that members have read, all members together. Default 0: nothing is kept. */
   readonly prefixBytes?: number | undefined;
 }
@@ -113,13 +116,14 @@ interface OpenMember extends Pick<FitMember, "outputRows"> {
 
 async function openMember({ id, path, files }: MemberSource, options: OpenOptions): Promise<OpenMember> {
   const source = await openFileBytes(path);
+  const { provider } = options;
   const prefixBytes = Math.floor((options.prefixBytes ?? 0) / MEMBER_IDS.length);
   try {
     const weights = await openGguf(source);
     const tokenizer = createTokenizer(weights.metadata);
     const model = await createSupervisedMember({
       id,
-      start: (signal) => createOnnxMember({ id, files, tokenizer, prefixBytes, signal }),
+      start: (signal) => createOnnxMember({ id, files, tokenizer, prefixBytes, provider, signal }),
       ...superviseBy(options),
     });
     return {

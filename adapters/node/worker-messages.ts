@@ -1,6 +1,7 @@
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import type { ComputeGate } from "./compute-gate.ts";
 import type { EncoderRecipe } from "./models/manifest.ts";
+import type { Provider } from "./provider.ts";
 
 /** What a worker is to run. */
 export interface WorkerOptions {
@@ -19,6 +20,7 @@ export interface WorkerOptions {
   readonly encoder: WorkerEncoder | null;
   /** Threads that one operator may use. */
   readonly threads: number;
+  readonly provider: Provider;
 }
 
 /** A fusion graph on disk. */

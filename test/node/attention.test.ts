@@ -115,7 +115,7 @@ async function openAttention(name: string, interleaved: boolean, shape: ModelSha
   graph.output(attended, "float32", ["b", "t", HEADS * HEAD]);
   await writeFile(join(folder, `${name}.bin`), Buffer.concat(pieces));
   await writeFile(join(folder, `${name}.onnx`), graph.encode());
-  return openNativeSession({ path: join(folder, `${name}.onnx`), threads: 1 });
+  return openNativeSession({ path: join(folder, `${name}.onnx`), threads: 1, provider: "cpu" });
 }
 
 /** Reads tokens `start` to `end` of one slot, or of several neighbours one token each; gives what they attend to (t, heads · head). */

@@ -20,6 +20,7 @@ import { openRedactor } from "../open-redactor.ts";
 import { openWatch, openWebhook } from "../open-watch.ts";
 import { calibratedSets } from "../open-confidence.ts";
 import { createProgressBar } from "../progress-bar.ts";
+import { PROVIDERS, type Provider } from "../provider.ts";
 import { readSavedReport } from "../saved-report.ts";
 import { startServer } from "../server.ts";
 import { LOG_LEVELS, logLines, type LogLevel } from "../telemetry/log.ts";
@@ -41,6 +42,7 @@ interface ServeOptions extends WatchOptions, LogOptions {
   readonly otlpEndpoint?: string;
   readonly experiments?: string;
   readonly prefixCache: number;
+  readonly provider: Provider;
 }
 
 export function registerServeCommand(program: Command): void {
@@ -88,6 +90,12 @@ export function registerServeCommand(program: Command): void {
         .env("CONCORD_PREFIX_CACHE")
         .default(64)
         .argParser(wholeNumber),
+    )
+    .addOption(
+      new Option("--provider <name>", "what the models run on; another than cpu needs its device and drivers")
+        .env("CONCORD_PROVIDER")
+        .default("cpu")
+        .choices(PROVIDERS),
     )
     .addHelpText(
       "after",
@@ -147,6 +155,7 @@ async function serve(options: ServeOptions, command: Command): Promise<void> {
       progress: createProgressBar(lines),
       signal,
       memberTimeoutMs: options.memberTimeoutMs,
+      provider: options.provider,
       onHealth: telemetry.healthChanged,
       onQuestions: telemetry.questionsOpen,
     };
