@@ -38,6 +38,8 @@ const FEW_TOKENS = 4;
 const CHUNK_TOKENS = { alone: 256, amongOthers: 32 } as const;
 /** Sequences that were written to so lately are still being written, milliseconds. */
 const LATELY_MS = 250;
+/** A run waits so many times as long as the last one took for those that it read: what they do meanwhile takes about as long. */
+const PATIENCE = 2;
 /** A window begins at a multiple of so many tokens, so that a view of the cache serves as many steps. */
 const WINDOW_STEP = 64;
 /** Slots of sequences that do not wait are read along rather than reading the weights once more. */
@@ -270,7 +272,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
       const here = new Set(waiting.map((piece) => piece.open));
       const { of, endedAt, tookMs } = company;
       const absent = [...of].some((opened) => !here.has(opened));
-      return absent ? Math.max(0, endedAt + tookMs - performance.now()) : 0;
+      return absent ? Math.max(0, endedAt + PATIENCE * tookMs - performance.now()) : 0;
     },
     step() {
       for (const run of choose()) {

@@ -17,15 +17,15 @@ import {
   createSqliteProbeStore,
 } from "../sqlite/better-sqlite3.ts";
 import { createObservationReader } from "../sqlite/observation-reader.ts";
+import { createLogWriter } from "../sqlite/log-writer.ts";
 import { openDatabase } from "../sqlite/open-database.ts";
-import { KEEP_EVERYTHING, startUpkeep, type Retention } from "../sqlite/upkeep.ts";
+import { KEEP_EVERYTHING, type Retention } from "../sqlite/upkeep.ts";
 import { checkProvider } from "./native-session.ts";
 import { openConfidence, type OpenConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
 import { MEMBER_IDS, type OpenOptions } from "./open-members.ts";
 import { openVariant, type OpenVariant, type Variant } from "./open-variant.ts";
 import { concordPaths } from "./paths.ts";
-import { systemTimers } from "./supervision.ts";
 
 export interface EngineOptions extends OpenOptions {
   /** Keep prompts and answers in the log. */
@@ -87,17 +87,16 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   const path = concordPaths().database;
   const database = openDatabase(path);
   const observations = createObservationReader(path);
-  const endUpkeep = startUpkeep(database, {
+  const writer = createLogWriter({
+    path,
     retention,
-    timers: systemTimers,
-    onError: (error) => console.error("the log's upkeep failed and is tried again:", error),
+    onUpkeepError: (message) => console.error(`the log's upkeep failed and is tried again: ${message}`),
   });
+  const log = createSqliteAgreementLog(database, writer);
   const closeLog = async (): Promise<void> => {
-    endUpkeep();
     await observations.close();
     await log.close();
   };
-  const log = createSqliteAgreementLog(database);
   try {
     const opening = { ...options, memberTimeoutMs };
     const { ensemble, running, health, close: closeEnsemble } = await openEnsemble(opening);

@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gte, inArray, sql } from "drizzle-orm";
 import type { AgreementLog, LogQuery, LogRecord } from "../../src/ports/agreement-log.ts";
 import type { LogConnection, LogDatabase } from "./log-database.ts";
-import { answerInserts, recordOf } from "./record-rows.ts";
+import { recordOf } from "./record-rows.ts";
 import { agreementMetrics, requestMembers, requests, requestTexts } from "./schema.ts";
 
 const maximumLimit = 1000;
@@ -13,7 +13,7 @@ export function createAgreementLog(connection: LogConnection): AgreementLog {
   return {
     async append(record, trace = null) {
       try {
-        await connection.append(answerInserts(record, trace), record);
+        await connection.append(record, trace);
       } catch (error) {
         if (!isTakenId(error)) throw error;
         throw new Error(

@@ -8,18 +8,24 @@ import { createAgreementLog } from "./agreement-log.ts";
 import { createExperimentStore } from "./experiment-store.ts";
 import { createFeedbackStore } from "./feedback-store.ts";
 import { createGroupCommit } from "./group-commit.ts";
+import type { LogWriter } from "./log-writer.ts";
 import type { StoreConnection } from "./log-database.ts";
 import { createObservations, createObservationWriter } from "./observations.ts";
 import { createProbeStore } from "./probe-store.ts";
 
-/** The agreement log in a SQLite file that `openDatabase` opened. Closing the log closes the database. */
-export function createSqliteAgreementLog(database: Database): AgreementLog {
-  const { append, close } = createGroupCommit(database);
+/**
+ * The agreement log in a SQLite file that `openDatabase` opened. Closing the log closes the database.
+ * @param writer writes it. Default: on this thread. A gateway writes on another: see log-writer.ts
+ */
+export function createSqliteAgreementLog(
+  database: Database,
+  writer: LogWriter = createGroupCommit(database),
+): AgreementLog {
   return createAgreementLog({
     db: drizzle(database),
-    append,
+    append: writer.append,
     close: async () => {
-      close();
+      await writer.close();
       database.close();
     },
   });

@@ -9,12 +9,14 @@ import { createObservations, createObservationWriter } from "./observations.ts";
 import { createExperimentStore } from "./experiment-store.ts";
 import { createFeedbackStore } from "./feedback-store.ts";
 import { createProbeStore } from "./probe-store.ts";
+import { answerInserts } from "./record-rows.ts";
 
 /** The agreement log in a D1 database that has the migrations; a D1 batch is one transaction. */
 export function createD1AgreementLog(database: D1Database): AgreementLog {
   return createAgreementLog({
     db: drizzle(database),
-    append: async (inserts) => {
+    append: async (record, trace) => {
+      const inserts = answerInserts(record, trace);
       await database.batch(inserts.map(({ sql, values }) => database.prepare(sql).bind(...values)));
     },
     close: async () => {},

@@ -1,38 +1,34 @@
 import type { Database } from "better-sqlite3";
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import { countedOf } from "./counted.ts";
-import type { Statement } from "./row-insert.ts";
+import type { LogWriter } from "./log-writer.ts";
+import { answerInserts } from "./record-rows.ts";
 import { createRollupBatch, type RollupGroup } from "./rollups.ts";
 
-/** Writes answers to a SQLite file, those that end together in one transaction. */
-export interface GroupCommit {
-  /** Writes the rows of `record` and counts it in the rollups. Resolves when it is committed; fails alone. */
-  append(inserts: readonly Statement[], record: LogRecord): Promise<void>;
-  /** Writes what waits. */
-  close(): void;
-}
-
 interface Waiting {
-  readonly inserts: readonly Statement[];
   readonly record: LogRecord;
+  readonly trace: AnswerTrace | null;
   resolve(): void;
   reject(error: unknown): void;
 }
 
 /**
+ * Writes answers on the thread that asks, those that end together in one transaction.
+ *
  * A transaction has a price of its own: its pages are copied to the write-ahead log and the rollups are read and written
  * anew. So it is begun when all that came in with one turn of the event loop is done: an answer that ends alone waits for
  * nothing, and the more end together the less each costs.
  */
-export function createGroupCommit(database: Database): GroupCommit {
+export function createGroupCommit(database: Database): LogWriter {
   let waiting: Waiting[] = [];
   /** Whether rows are being written: what fails then may be the fault of one answer, what fails else is nobody's. */
   let writing = false;
   const write = database.transaction((group: readonly Waiting[]) => {
     writing = true;
     const rollups = createRollupBatch();
-    for (const { inserts, record } of group) {
-      for (const { sql, values } of inserts) database.prepare(sql).run(...values);
+    for (const { record, trace } of group) {
+      for (const { sql, values } of answerInserts(record, trace)) database.prepare(sql).run(...values);
       rollups.add(record.createdAt, groupOf(record), countedOf(record));
     }
     rollups.write(database);
@@ -60,12 +56,12 @@ export function createGroupCommit(database: Database): GroupCommit {
   }
 
   return {
-    append: (inserts, record) =>
+    append: (record, trace) =>
       new Promise((resolve, reject) => {
         if (waiting.length === 0) setImmediate(flush);
-        waiting.push({ inserts, record, resolve, reject });
+        waiting.push({ record, trace, resolve, reject });
       }),
-    close: flush,
+    close: async () => flush(),
   };
 }
 

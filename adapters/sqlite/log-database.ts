@@ -1,8 +1,7 @@
 import type { SQL } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
-import type { LogRecord } from "../../src/ports/agreement-log.ts";
-import type { Statement } from "./row-insert.ts";
+import type { LogWriter } from "./log-writer.ts";
 
 /** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
 export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
@@ -19,11 +18,8 @@ export interface StoreConnection {
 }
 
 /** What the log needs of one. */
-export interface LogConnection {
+export interface LogConnection extends LogWriter {
   readonly db: LogDatabase;
-  /** Runs what writes the rows of `record`, all or nothing and in order; resolves when they are committed. */
-  append(inserts: readonly Statement[], record: LogRecord): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** Rows as the statement names their columns. */

@@ -33,7 +33,8 @@ export function createObservationReader(
   const waiting = new Map<number, Waiting>();
   let calls = 0;
   let closed = false;
-  let worker: Worker | null = null;
+  // From the beginning: it also writes what the write-ahead log has gathered to the database.
+  let worker: Worker | null = start();
 
   function start(): Worker {
     const started = new Worker(SCRIPT, { workerData: path, name: "log" });

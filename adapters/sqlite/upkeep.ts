@@ -119,8 +119,8 @@ const BETWEEN_SLICES_MS = 25;
 const BETWEEN_LOOKS_MS = 60_000;
 
 /**
- * Folds, deletes and gives space back, a slice at a time, on the connection that adds answers: work on another one would
- * hold the write lock that they need. Returns how to end it.
+ * Folds, deletes and gives space back, a slice at a time, on the thread that adds answers: these wait for it there, and
+ * nobody else does. Returns how to end it.
  */
 export function startUpkeep(database: Database, { retention, timers, onError }: UpkeepOptions): () => void {
   let cancel = timers.after(BETWEEN_SLICES_MS, work);
