@@ -35,7 +35,7 @@ export interface BatchReader {
 /** A piece with so few tokens left goes along with the others, a token a run: one of these reads the weights for all. */
 const FEW_TOKENS = 4;
 /** Tokens of a longer piece that are read in one run: many where nobody waits, few where others write. */
-const CHUNK_TOKENS = { alone: 256, amongOthers: 32 } as const;
+const CHUNK_TOKENS = { alone: 256, amongOthers: 24 } as const;
 /** Sequences that were written to so lately are still being written, milliseconds. */
 const LATELY_MS = 250;
 /** A run waits so many times as long as the last one took for those that it read: what they do meanwhile takes about as long. */

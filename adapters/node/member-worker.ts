@@ -117,9 +117,22 @@ function fail(id: number, error: unknown): void {
 interface Fusing {
   readonly id: number;
   readonly positions: FuseRequest["positions"];
+  readonly cameAt: number;
 }
 /** Positions to fuse, in their order. */
 let fusing: Fusing[] = [];
+/** The last run's positions, and how long it took, milliseconds. */
+let lastFused = { count: 0, tookMs: 0 };
+/** Of the last run's time, what the first waits for as many as there were then: their members answered them together. */
+const FUSE_PATIENCE = 0.25;
+
+/** How long the next run had better wait for others, milliseconds. */
+function fusePauseMs(): number {
+  const [first] = fusing;
+  const count = fusing.reduce((sum, { positions }) => sum + positions.length, 0);
+  if (first === undefined || count >= lastFused.count) return 0;
+  return Math.max(0, first.cameAt + FUSE_PATIENCE * lastFused.tookMs - performance.now());
+}
 
 /** Fuses what waits of several answers in one run. */
 function fuseWaiting(): void {
@@ -133,11 +146,14 @@ function fuseWaiting(): void {
     if (fuse === null) {
       throw new Error("member-worker: asked to fuse, but it has no fusion graph");
     }
-    const rows = fuse(taken.flatMap(({ positions }) => positions));
+    const positions = taken.flatMap((one) => one.positions);
+    const startedAt = performance.now();
+    const rows = fuse(positions);
+    lastFused = { count: positions.length, tookMs: performance.now() - startedAt };
     let first = 0;
-    for (const { id, positions } of taken) {
-      finish(id, { rows: rows.slice(first, first + positions.length) });
-      first += positions.length;
+    for (const { id, positions: own } of taken) {
+      finish(id, { rows: rows.slice(first, first + own.length) });
+      first += own.length;
     }
   } catch (error) {
     for (const { id } of taken) fail(id, error);
@@ -166,7 +182,9 @@ function takeRequest({ id, request }: Ask): void {
       fail: (error) => fail(id, error),
     });
   }
-  if (request.kind === "fuse") return void fusing.push({ id, positions: request.positions });
+  if (request.kind === "fuse") {
+    return void fusing.push({ id, positions: request.positions, cameAt: performance.now() });
+  }
   others.push(() =>
     (request.kind === "decode" ? decode(request) : encode(request)).then(
       (result: Result) => finish(id, result),
@@ -188,17 +206,16 @@ async function work(from: NonNullable<typeof port>): Promise<void> {
   clearTimeout(resume);
   for (;;) {
     flush();
-    const idle = fusing.length === 0 && others.length === 0;
-    const pauseMs = reader?.waiting === true ? reader.pauseMs : 0;
-    if (idle && pauseMs > 0) {
-      resume = setTimeout(goOn, pauseMs, from);
+    const readsIn = reader?.waiting === true ? reader.pauseMs : Infinity;
+    const fusesIn = fusing.length > 0 ? fusePauseMs() : Infinity;
+    const pauseMs = others.length > 0 ? 0 : Math.min(readsIn, fusesIn);
+    if (pauseMs > 0) {
+      if (pauseMs < Infinity) resume = setTimeout(goOn, pauseMs, from);
       return;
     }
-    const reading = reader?.waiting === true && pauseMs === 0;
-    if (!reading && idle) return;
     await computeWithin(setup.gate, async () => {
-      if (reading) reader?.step();
-      if (fusing.length > 0) fuseWaiting();
+      if (readsIn === 0) reader?.step();
+      if (fusesIn === 0) fuseWaiting();
       await others.shift()?.();
     });
     takeAll(from);

@@ -59,11 +59,18 @@ async function write(entries: readonly LogEntry[]): Promise<void> {
   tell({ written, failed });
 }
 
-port.on("message", (message: ToLogWriter) => {
-  if (message !== "close") return void write(message);
+let written = Promise.resolve();
+
+async function close(): Promise<void> {
   endUpkeep();
-  void commits.close().then(() => {
-    database.close();
-    port.close();
-  });
+  await commits.close();
+  await written;
+  database.close();
+  port?.close();
+}
+
+port.on("message", (message: ToLogWriter) => {
+  if (message === "close") return void close();
+  const outcome = write(message);
+  written = written.then(() => outcome);
 });

@@ -41,7 +41,8 @@ export function createLogWriter({ path, retention, onUpkeepError }: LogWriterOpt
     // An open gateway holds the process, not this thread.
     started.unref();
     const lost = (reason: string): void => {
-      if (worker === started) worker = null;
+      if (worker !== started) return;
+      worker = null;
       const error = new Error(`agreement log: the answer could not be written: ${reason}`);
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();

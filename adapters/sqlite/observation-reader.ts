@@ -41,7 +41,8 @@ export function createObservationReader(
     // An open gateway holds the process, not this thread.
     started.unref();
     const lost = (reason: string): void => {
-      if (worker === started) worker = null;
+      if (worker !== started) return;
+      worker = null;
       for (const { reject } of waiting.values()) {
         reject(new GatewayError("not_ready", `the log cannot be read now: ${reason}; try again`));
       }
