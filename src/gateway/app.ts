@@ -1,5 +1,4 @@
 import { Hono } from "hono";
-import { except } from "hono/combine";
 import { createMiddleware } from "hono/factory";
 import { createDashboard } from "../dashboard/app.tsx";
 import type { ConfidenceEvidence } from "../dashboard/sources.ts";
@@ -104,9 +103,10 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   app.use(observeRequests(deps.telemetry ?? noTelemetry, clock));
   for (const path of ["/v1/*", CLASSIFY, FEEDBACK]) {
     if (deps.apiKey !== undefined) app.use(path, requireApiKey(deps.apiKey));
-    app.use(path, except(PROBES, limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES)));
+    const limit = limitBody(deps.bodyLimitBytes ?? BODY_LIMIT_BYTES);
+    const ofExamples = limitBody(deps.bodyLimitBytes ?? EXAMPLES_LIMIT_BYTES);
+    app.use(path, (c, next) => (c.req.path === PROBES ? ofExamples : limit)(c, next));
   }
-  app.use(PROBES, limitBody(deps.bodyLimitBytes ?? EXAMPLES_LIMIT_BYTES));
 
   const answering = requireReady(deps.readiness);
   app.post("/v1/chat/completions", answering, chatCompletions(source)).all(allowOnly("POST"));

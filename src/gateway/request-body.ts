@@ -60,9 +60,12 @@ async function readBytes(c: Context): Promise<ArrayBuffer> {
   }
 }
 
+/** One for all: each holds memory outside the heap, which is freed late. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 function decodeUtf8(bytes: ArrayBuffer): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch (cause) {
     const message = "The body is not valid UTF-8: expected a JSON object in UTF-8.";
     throw new GatewayError("invalid_request", message, { cause });
