@@ -26,7 +26,7 @@ export const description =
 interface Plan {
   /** [context, streams] */
   readonly decode: readonly (readonly [number, number])[];
-  /** Counted tokens of each stream. */
+  /** Counted tokens of one stream alone; of several each makes a quarter. */
   readonly tokens: number;
   readonly prompts: readonly number[];
   readonly stall: { readonly streams: number; readonly context: number; readonly prompt: number };
@@ -44,7 +44,7 @@ const PLAN: Plan = {
     [512, 8],
     [2048, 8],
   ],
-  tokens: 64,
+  tokens: 128,
   prompts: [128, 512, 2048],
   stall: { streams: 4, context: 128, prompt: 2048 },
   memory: { streams: 8, context: 2048, restMs: 5_000 },
@@ -55,13 +55,16 @@ const QUICK: Plan = {
     [32, 1],
     [32, 2],
   ],
-  tokens: 8,
+  tokens: 16,
   prompts: [64],
   stall: { streams: 2, context: 32, prompt: 128 },
   memory: { streams: 2, context: 64, restMs: 500 },
 };
 
 const SEED = 7;
+
+/** Counted tokens of each of so many streams. */
+const tokensOf = ({ tokens }: Plan, streams: number): number => (streams === 1 ? tokens : tokens / 4);
 
 const decodeMetric = (context: number, streams: number): Metric => ({
   what: `decode, context ${context}, ${streams} ${streams === 1 ? "stream" : "streams"}`,
@@ -132,7 +135,7 @@ async function speedRows(
       const metric = decodeMetric(length, streams);
       await measure(metric.what, () => {
         const texts = passages.take(length, streams);
-        const task: DecodeTask = { texts, promptTokens: length, tokens: plan.tokens };
+        const task: DecodeTask = { texts, promptTokens: length, tokens: tokensOf(plan, streams) };
         return async (script) => [{ ...metric, value: await script.ask<number>("decode", task) }];
       });
     }
@@ -154,7 +157,13 @@ async function speedRows(
       const { streams, context: length, prompt: tokensOfPrompt } = plan.stall;
       const texts = passages.take(length, streams);
       const [prompt = ""] = passages.take(tokensOfPrompt, 1);
-      const task: StallTask = { texts, promptTokens: length, tokens: plan.tokens, prompt, tokensOfPrompt };
+      const task: StallTask = {
+        texts,
+        promptTokens: length,
+        tokens: tokensOf(plan, streams),
+        prompt,
+        tokensOfPrompt,
+      };
       return async (script) => [{ ...metric, value: await script.ask<number>("stall", task) }];
     });
   } finally {
@@ -193,7 +202,7 @@ async function processRows(
         const task: DecodeTask = {
           texts: passages.take(length, streams),
           promptTokens: length,
-          tokens: plan.tokens,
+          tokens: 1,
         };
         await script.ask<number>("decode", task);
         await rest(restMs);
@@ -291,6 +300,6 @@ function notesOf({ peers }: BenchContext, { tokens, memory }: Plan): string[] {
           `llama.cpp: node-llama-cpp with the same GGUF files, greedy, streams as sequences of one context. onnxruntime: the same version and 8-bit weights as ours, one session for each member with its own head, the cache as graph inputs and outputs, streams a step each in turn; its default options but for the threads. "One after the other" has no run of its own: both members' times of the same round, added; so are their processes' memories.`,
         ]
       : []),
-    `Texts are English of the given length in the anchor's tokens (Gemma needs fewer for the same text; speeds of prompts count the anchor's for all), no two alike. Decoding is counted from when all streams have begun, ${tokens} tokens a stream. Memory: ${memory.streams} streams with prompts of ${memory.context} tokens.`,
+    `Texts are English of the given length in the anchor's tokens (Gemma needs fewer for the same text; speeds of prompts count the anchor's for all), no two alike. Decoding is counted from when all streams have begun, ${tokens} tokens of one stream alone and ${tokens / 4} of each of several. Memory: ${memory.streams} streams with prompts of ${memory.context} tokens.`,
   ];
 }

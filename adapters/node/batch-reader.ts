@@ -49,6 +49,8 @@ interface Open {
   readonly slot: number;
   /** Tokens that the slot holds for sure. */
   readonly tokens: number[];
+  /** When it last had few tokens to read. */
+  writtenAt: number;
 }
 
 interface Waiting {
@@ -77,7 +79,6 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
   /** By slot. */
   const lengths: number[] = [];
   let waiting: Waiting[] = [];
-  let lastShort = -Infinity;
   let chunkIsNext = false;
   const windows = hasWindows(shape);
   /** The last run's sequences that are still open, and when it ended and how long it took, milliseconds. */
@@ -89,7 +90,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     const taken = new Set([...sequences.values()].map(({ slot }) => slot));
     let slot = 0;
     while (taken.has(slot)) slot++;
-    const opened: Open = { slot, tokens: [] };
+    const opened: Open = { slot, tokens: [], writtenAt: -Infinity };
     sequences.set(sequence, opened);
     lengths[slot] = 0;
     return opened;
@@ -127,10 +128,13 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
   function choose(): Run[] {
     const short = waiting.filter(isShort);
     const long = waiting.find((piece) => !isShort(piece));
-    if (short.length > 0) lastShort = performance.now();
+    const now = performance.now();
+    for (const { open: written } of short) written.writtenAt = now;
     if (long !== undefined && (short.length === 0 || chunkIsNext)) {
       chunkIsNext = false;
-      const others = performance.now() - lastShort < LATELY_MS;
+      const others = [...sequences.values()].some(
+        (other) => other !== long.open && now - other.writtenAt < LATELY_MS,
+      );
       const left = long.job.request.tokens.length - long.done;
       const tokens = Math.min(left, others ? CHUNK_TOKENS.amongOthers : CHUNK_TOKENS.alone);
       return [{ first: long.open.slot, count: 1, tokens, members: [long] }];

@@ -37,7 +37,7 @@ export interface Reading {
   readonly prompt: ReadPrompt;
   /** The predictions of the prompt's scored tokens, in turn. Once, and only before the first `next`. */
   score(signal?: AbortSignal): AsyncIterable<Prediction>;
-  /** The prediction after everything read so far. */
+  /** The prediction after everything read so far. Its numbers are written over by the next. */
   next(signal?: AbortSignal): Promise<Prediction>;
   /** Adds a token of the answer. */
   accept(token: number): void;

@@ -173,14 +173,15 @@ describe("an ensemble of three members, two of them with the same tokens", () =>
     const { tokenizer } = opened.members[0].model;
     const tokens = [...tokenizer.encode(TEXT).ids];
     const start = tokens.length - 10;
-    const grown: Prediction[] = [];
+    const grown: (Float32Array | null)[][] = [];
     const growing = createFusedReading(
       joined.ensemble,
       { kind: "tokens", tokens: tokens.slice(0, start) },
       systemClock,
     );
     for (const token of tokens.slice(start)) {
-      grown.push(await growing.next());
+      const { members } = await growing.next();
+      grown.push(members.map(({ logprobs }) => logprobs?.slice() ?? null));
       growing.accept(token);
     }
     growing.close();
@@ -188,8 +189,8 @@ describe("an ensemble of three members, two of them with the same tokens", () =>
     const reading = createFusedReading(joined.ensemble, { kind: "tokens", tokens }, systemClock);
     for await (const prediction of reading.score()) whole.push(prediction);
     reading.close();
-    for (const [i, { members }] of grown.entries()) {
-      for (const [m, { logprobs }] of members.entries()) {
+    for (const [i, members] of grown.entries()) {
+      for (const [m, logprobs] of members.entries()) {
         const read = whole[start + i]?.members[m]?.logprobs;
         expect(logprobs === null).toBe(read === null);
         // 8-bit arithmetic depends on how many tokens are read at once; another tokenisation would cost whole nats.
