@@ -8,8 +8,7 @@ import { createAgreementLog } from "./agreement-log.ts";
 import { createExperimentStore } from "./experiment-store.ts";
 import { createFeedbackStore } from "./feedback-store.ts";
 import { createGroupCommit } from "./group-commit.ts";
-import type { LogWriter } from "./log-writer.ts";
-import type { StoreConnection } from "./log-database.ts";
+import type { LogWriter, StoreConnection } from "./log-database.ts";
 import { createObservations, createObservationWriter } from "./observations.ts";
 import { createProbeStore } from "./probe-store.ts";
 

@@ -2,7 +2,7 @@ import type { Database } from "better-sqlite3";
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
 import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 import { countedOf } from "./counted.ts";
-import type { LogWriter } from "./log-writer.ts";
+import type { LogWriter } from "./log-database.ts";
 import { answerInserts } from "./record-rows.ts";
 import { createRollupBatch, type RollupGroup } from "./rollups.ts";
 

@@ -1,7 +1,8 @@
 import type { SQL } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
-import type { LogWriter } from "./log-writer.ts";
+import type { LogRecord } from "../../src/ports/agreement-log.ts";
+import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
 
 /** What drizzle's databases have in common: better-sqlite3 answers at once, D1 later, and `await` takes both. */
 export type LogDatabase = BaseSQLiteDatabase<"sync" | "async", unknown>;
@@ -15,6 +16,14 @@ export interface StoreConnection {
   readonly db: LogDatabase;
   /** Runs all of them in one transaction, in order. */
   commit(inserts: Inserts): Promise<void>;
+}
+
+/** Writes answers. */
+export interface LogWriter {
+  /** Writes the rows of `record`, all or nothing. Resolves when they are committed; fails alone. */
+  append(record: LogRecord, trace: AnswerTrace | null): Promise<void>;
+  /** Writes what waits. */
+  close(): Promise<void>;
 }
 
 /** What the log needs of one. */

@@ -1,15 +1,6 @@
 import { Worker } from "node:worker_threads";
-import type { LogRecord } from "../../src/ports/agreement-log.ts";
-import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
+import type { LogWriter } from "./log-database.ts";
 import type { FromLogWriter, LogEntry, LogWriterSetup, ToLogWriter } from "./log-writer-thread.ts";
-
-/** Writes answers to a SQLite file. */
-export interface LogWriter {
-  /** Writes the rows of `record` and counts it in the rollups. Resolves when it is committed; fails alone. */
-  append(record: LogRecord, trace: AnswerTrace | null): Promise<void>;
-  /** Writes what waits. */
-  close(): Promise<void>;
-}
 
 export interface LogWriterOptions extends LogWriterSetup {
   /** Told when the upkeep failed; it is tried again. */
