@@ -180,17 +180,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
       [GRAPH_PORTS.total, nativeTensor(held([Math.max(...last) + 1]), [])],
     ]);
     const windowStart = windows ? startOfWindows(members) : 0;
-    if (windows) {
-      const inWindow = held(Array.from(last, (index) => Math.max(index - windowStart, tokens - 1)));
-      const positions = new BigInt64Array(new ArrayBuffer(8 * count * tokens));
-      for (let i = 0; i < positions.length; i++) {
-        const position = last[Math.floor(i / tokens)]! - tokens + 1 + (i % tokens);
-        positions[i] = BigInt(Math.min(position, shape.contextLength - 1));
-      }
-      inputs.set(GRAPH_PORTS.windowLastIndex, nativeTensor(inWindow, [count]));
-      inputs.set(GRAPH_PORTS.windowTotal, nativeTensor(held([Math.max(...inWindow) + 1]), []));
-      inputs.set(GRAPH_PORTS.positions, nativeTensor(positions, [count, tokens]));
-    }
+    if (windows) for (const input of windowInputs(last, windowStart, tokens)) inputs.set(...input);
     const outputs = new Map<string, NativeTensor>(
       ports.map((port) => {
         const size = count * tokens * shape.width;
@@ -212,6 +202,22 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     const earliest = Math.min(...members.map(({ job, done }) => job.request.start + done));
     const start = Math.max(0, earliest + 1 - (shape.window ?? 0));
     return start - (start % WINDOW_STEP);
+  }
+
+  /** Lengths and positions where windows begin at `windowStart`; a slot that is read for nothing may end before. */
+  function windowInputs(last: Int32Array, windowStart: number, tokens: number): [string, NativeTensor][] {
+    const count = last.length;
+    const inWindow = held(Array.from(last, (index) => Math.max(index - windowStart, tokens - 1)));
+    const positions = new BigInt64Array(new ArrayBuffer(8 * count * tokens));
+    for (let i = 0; i < positions.length; i++) {
+      const position = last[Math.floor(i / tokens)]! - tokens + 1 + (i % tokens);
+      positions[i] = BigInt(Math.min(position, shape.contextLength - 1));
+    }
+    return [
+      [GRAPH_PORTS.windowLastIndex, nativeTensor(inWindow, [count])],
+      [GRAPH_PORTS.windowTotal, nativeTensor(held([Math.max(...inWindow) + 1]), [])],
+      [GRAPH_PORTS.positions, nativeTensor(positions, [count, tokens])],
+    ];
   }
 
   /** Takes a piece's states from a run in which it was the `at`-th sequence. */

@@ -11,6 +11,32 @@ function floats(dims: readonly number[]): Float32Array<ArrayBuffer> {
   return new Float32Array(new ArrayBuffer(4 * dims.reduce((product, size) => product * size, 1)));
 }
 
+/** The rows of `FusedWords` at one position. */
+export interface FusedRows {
+  readonly logprobs: Float32Array;
+  readonly members: readonly Float32Array[];
+  readonly projected: readonly Float32Array[];
+}
+
+/** Numbers in the rows of one position. */
+export function fusedRowsSize({ widths, vocabularySize, dimension }: FusionShape): number {
+  return (widths.length + 1) * vocabularySize + widths.length * dimension;
+}
+
+/** The rows of one position in memory of `fusedRowsSize` numbers that threads share: one writes them, another reads them. */
+export function fusedRowsIn(
+  { widths, vocabularySize, dimension }: FusionShape,
+  all: Float32Array,
+): FusedRows {
+  const distribution = (e: number) => all.subarray(e * vocabularySize, (e + 1) * vocabularySize);
+  const afterThem = (widths.length + 1) * vocabularySize;
+  return {
+    logprobs: distribution(0),
+    members: widths.map((_, m) => distribution(m + 1)),
+    projected: widths.map((_, m) => all.subarray(afterThem + m * dimension, afterThem + (m + 1) * dimension)),
+  };
+}
+
 type Position = FuseRequest["positions"][number];
 
 /** Runs a fusion graph over positions, FUSED_AT_ONCE at most. */
@@ -31,10 +57,11 @@ export function createFusionRunner(session: NativeSession, shape: FusionShape): 
 
 function runFusion(
   session: NativeSession,
-  { widths, vocabularySize, dimension }: FusionShape,
+  shape: FusionShape,
   positions: readonly Position[],
   scratchOf: (port: string, size: number) => Float32Array<ArrayBuffer>,
 ): FusedRow[] {
+  const { widths, vocabularySize, dimension } = shape;
   const count = positions.length;
   const experts = widths.length + 1;
   const tensors: NativeTensor[] = [];
@@ -107,16 +134,11 @@ function runFusion(
     for (const made of tensors) made.release();
   }
   return positions.map(({ into }, p): FusedRow => {
-    let at = 0;
     const row = (data: Float32Array, size: number) => data.subarray(p * size, (p + 1) * size);
-    for (const data of [logprobs, ...members]) {
-      into.set(row(data, vocabularySize), at);
-      at += vocabularySize;
-    }
-    for (const data of projected) {
-      into.set(row(data, dimension), at);
-      at += dimension;
-    }
+    const rows = fusedRowsIn(shape, into);
+    rows.logprobs.set(row(logprobs, vocabularySize));
+    for (const [m, data] of members.entries()) rows.members[m]?.set(row(data, vocabularySize));
+    for (const [m, data] of projected.entries()) rows.projected[m]?.set(row(data, dimension));
     return {
       divergence: divergence[p] ?? 0,
       entropies: Array.from(row(entropies, experts)),

@@ -73,37 +73,24 @@ export function createKvCache(shape: ModelShape): KvCache {
     }
   }
 
-  function copyOut(slot: number, from: number, count: number): Float32Array {
-    const copy = new Float32Array(ports.length * kvHeads * count * headSize);
-    let at = 0;
-    eachHead(slot, from, count, (part) => {
-      copy.set(part, at);
-      at += part.length;
-    });
-    return copy;
-  }
-
   return {
     reserve(wanted, lengths) {
       if (wanted <= slots) return;
       forgetViews();
       let larger = Math.max(slots, LEAST_SLOTS);
       while (larger < wanted) larger *= 2;
-      const kept = slots;
-      arrays = ports.map((_, i) => {
-        // A view that begins within the first slot ends as far behind the last.
-        const made = nativeFloats(larger * slotStride + headStride);
-        const old = arrays[i];
-        if (old === undefined) return made;
-        for (const [slot, length] of lengths.slice(0, kept).entries()) {
+      // A view that begins within the first slot ends as far behind the last. All first: what fails here leaves the old ones.
+      const made = ports.map(() => nativeFloats(larger * slotStride + headStride));
+      for (const [i, old] of arrays.entries()) {
+        for (const [slot, length] of lengths.slice(0, slots).entries()) {
           for (let head = 0; head < kvHeads; head++) {
             const from = slot * slotStride + head * headStride;
-            made.values.set(old.values.subarray(from, from + length * headSize), from);
+            made[i]!.values.set(old.values.subarray(from, from + length * headSize), from);
           }
         }
         old.release();
-        return made;
-      });
+      }
+      arrays = made;
       slots = larger;
     },
     views(first, count, windowStart) {
@@ -122,7 +109,15 @@ export function createKvCache(shape: ModelShape): KvCache {
       views.set(key, made);
       return made;
     },
-    copyOut,
+    copyOut(slot, from, count) {
+      const copy = new Float32Array(ports.length * kvHeads * count * headSize);
+      let at = 0;
+      eachHead(slot, from, count, (part) => {
+        copy.set(part, at);
+        at += part.length;
+      });
+      return copy;
+    },
     copyIn(slot, from, values) {
       const size = values.length / (ports.length * kvHeads);
       let at = 0;

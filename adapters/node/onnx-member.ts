@@ -5,7 +5,7 @@ import type { Running } from "../../src/ensemble/supervisor.ts";
 import type { Tokenizer } from "../../src/ports/tokenizer.ts";
 import type { SharedSpace } from "../../src/alignment/shared-space.ts";
 import type { FusedWords, Fusion } from "../../src/ensemble/fusion.ts";
-import { FUSED_AT_ONCE } from "./fusion-runner.ts";
+import { FUSED_AT_ONCE, fusedRowsIn, fusedRowsSize, type FusedRows } from "./fusion-runner.ts";
 import type { HeadFiles, MemberFiles } from "./graph-cache.ts";
 import type { Provider } from "./provider.ts";
 import type { FusedRow, FusionShape } from "./worker-messages.ts";
@@ -134,60 +134,38 @@ function createWorkerFusion(name: string, channel: WorkerChannel, { shape, gates
       const words: FusedWords[] = [];
       for (let first = 0; first < positions.length; first += FUSED_AT_ONCE) {
         if (signal?.aborted) throw new GatewayError("cancelled", `${name} fuse: cancelled`);
-        const part = positions
-          .slice(first, first + FUSED_AT_ONCE)
-          .map((position, i) => ({ position, memory: rowsOf(shape, done[first + i]) }));
+        const part = positions.slice(first, first + FUSED_AT_ONCE);
+        const memory = part.map((_, i) => sharedMemory(shape, done[first + i]));
         const { rows } = await channel.fuse({
           kind: "fuse",
-          positions: part.map(({ position: { kind, states, continued }, memory }) => ({
+          positions: part.map(({ kind, states, continued }, i) => ({
             states,
             gate: flat[kind],
             continued,
-            into: memory.all,
+            into: memory[i]!,
           })),
         });
-        for (const [i, { memory }] of part.entries()) words.push(wordsOf(memory, rows[i]));
+        words.push(...memory.map((all, i) => wordsOf(fusedRowsIn(shape, all), rows[i])));
       }
       return words;
     },
   };
 }
 
-/** The rows of one position, in memory that the worker shares. */
-interface SharedRows extends Pick<FusedWords, "logprobs" | "members" | "projected"> {
-  readonly all: Float32Array<SharedArrayBuffer>;
-}
-
-/** @param done words whose memory they take */
-function rowsOf({ widths, vocabularySize, dimension }: FusionShape, done?: FusedWords): SharedRows {
-  const distributions = (widths.length + 1) * vocabularySize;
+/** Memory for the rows of one position. @param done words whose memory it may be */
+function sharedMemory(shape: FusionShape, done?: FusedWords): Float32Array<SharedArrayBuffer> {
   const buffer = done?.logprobs.buffer;
-  const all = new Float32Array(
-    buffer instanceof SharedArrayBuffer
-      ? buffer
-      : new SharedArrayBuffer(4 * (distributions + widths.length * dimension)),
+  return new Float32Array(
+    buffer instanceof SharedArrayBuffer ? buffer : new SharedArrayBuffer(4 * fusedRowsSize(shape)),
   );
-  const distribution = (e: number) => all.subarray(e * vocabularySize, (e + 1) * vocabularySize);
-  return {
-    all,
-    logprobs: distribution(0),
-    members: widths.map((_, m) => distribution(m + 1)),
-    projected: widths.map((_, m) => {
-      const first = distributions + m * dimension;
-      return all.subarray(first, first + dimension);
-    }),
-  };
 }
 
-function wordsOf({ logprobs, members, projected }: SharedRows, row: FusedRow | undefined): FusedWords {
+function wordsOf(rows: FusedRows, row: FusedRow | undefined): FusedWords {
   if (row === undefined) throw new Error("fuse: the worker left a position out");
-  const { entropies, divergence, shares, tops } = row;
+  const { entropies, divergence, ...others } = row;
   return {
-    logprobs,
-    members,
-    projected,
-    shares,
-    tops,
+    ...rows,
+    ...others,
     comparison: { divergence, entropies: entropies.slice(0, -1) },
     entropy: entropies.at(-1) ?? 0,
   };

@@ -10,15 +10,12 @@ import type { AgreementLog } from "../../src/ports/agreement-log.ts";
 import type { ExperimentStore, FeedbackStore } from "../../src/ports/experiments.ts";
 import type { Telemetry } from "../../src/ports/telemetry.ts";
 import {
-  createSqliteAgreementLog,
   createSqliteExperimentStore,
   createSqliteFeedbackStore,
   createSqliteObservationWriter,
   createSqliteProbeStore,
 } from "../sqlite/better-sqlite3.ts";
-import { createObservationReader } from "../sqlite/observation-reader.ts";
-import { createLogWriter } from "../sqlite/log-writer.ts";
-import { openDatabase } from "../sqlite/open-database.ts";
+import { openLog } from "../sqlite/open-log.ts";
 import { KEEP_EVERYTHING, type Retention } from "../sqlite/upkeep.ts";
 import { checkProvider } from "./native-session.ts";
 import { openConfidence, type OpenConfidence } from "./open-confidence.ts";
@@ -84,19 +81,11 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
   }
   checkProvider(options.provider ?? "cpu");
   // First, because it fails fast: a log that cannot be written must not be found out after minutes of loading.
-  const path = concordPaths().database;
-  const database = openDatabase(path);
-  const observations = createObservationReader(path);
-  const writer = createLogWriter({
-    path,
+  const { database, log, observations } = openLog({
+    path: concordPaths().database,
     retention,
     onUpkeepError: (message) => console.error(`the log's upkeep failed and is tried again: ${message}`),
   });
-  const log = createSqliteAgreementLog(database, writer);
-  const closeLog = async (): Promise<void> => {
-    await observations.close();
-    await log.close();
-  };
   try {
     const opening = { ...options, memberTimeoutMs };
     const { ensemble, running, health, close: closeEnsemble } = await openEnsemble(opening);
@@ -136,7 +125,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         health: () => ({ quorum, ...health() }),
         close: async () => {
           await close();
-          await closeLog();
+          await log.close();
         },
       };
     } catch (error) {
@@ -144,7 +133,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
       throw error;
     }
   } catch (error) {
-    await closeLog();
+    await log.close();
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { GatewayError } from "../../src/ports/gateway-error.ts";
 import { closeGate, createComputeGate, gateClosed, type ComputeGate } from "./compute-gate.ts";
+import { createTurnBatch } from "./turn-batch.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -44,6 +45,11 @@ export interface ModelWorker {
 interface Pending {
   resolve(result: unknown): void;
   reject(error: GatewayError): void;
+}
+
+interface Posted {
+  readonly message: ToWorker;
+  readonly transfer: readonly ArrayBuffer[];
 }
 
 /** The id under which the worker reports that it has started. */
@@ -105,20 +111,16 @@ export async function openWorkerChannel(
       else waiting?.reject(new GatewayError("internal", `${name}: ${message.message}`));
     }
   });
-  let outbox: ToWorker[] = [];
-  let handedOver: ArrayBuffer[] = [];
+  // What one turn of the loop asks goes together, so that sequences that were read together are so again.
+  const outbox = createTurnBatch<Posted>((posted) =>
+    worker.postMessage(
+      posted.map(({ message }) => message),
+      posted.flatMap(({ transfer }) => transfer),
+    ),
+  );
 
-  /** What one turn of the loop asks goes together, so that sequences that were read together are so again. */
   function post(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
-    if (outbox.length === 0) setImmediate(flush);
-    outbox.push(message);
-    handedOver.push(...transfer);
-  }
-
-  function flush(): void {
-    worker.postMessage(outbox, handedOver);
-    outbox = [];
-    handedOver = [];
+    outbox.add({ message, transfer });
   }
 
   function expectAnswer(id: number): Promise<unknown> {

@@ -1,6 +1,7 @@
 import type { Database } from "better-sqlite3";
 import type { LogRecord } from "../../src/ports/agreement-log.ts";
 import type { AnswerTrace } from "../../src/ports/answer-trace.ts";
+import { createTurnBatch } from "../node/turn-batch.ts";
 import { countedOf } from "./counted.ts";
 import type { LogWriter } from "./log-database.ts";
 import { answerInserts } from "./record-rows.ts";
@@ -21,7 +22,6 @@ interface Waiting {
  * nothing, and the more end together the less each costs.
  */
 export function createGroupCommit(database: Database): LogWriter {
-  let waiting: Waiting[] = [];
   /** Whether rows are being written: what fails then may be the fault of one answer, what fails else is nobody's. */
   let writing = false;
   const write = database.transaction((group: readonly Waiting[]) => {
@@ -49,19 +49,13 @@ export function createGroupCommit(database: Database): LogWriter {
     for (const { resolve } of group) resolve();
   }
 
-  function flush(): void {
-    const group = waiting;
-    waiting = [];
-    if (group.length > 0) commit(group);
-  }
-
+  const waiting = createTurnBatch(commit);
   return {
     append: (record, trace) =>
       new Promise((resolve, reject) => {
-        if (waiting.length === 0) setImmediate(flush);
-        waiting.push({ record, trace, resolve, reject });
+        waiting.add({ record, trace, resolve, reject });
       }),
-    close: async () => flush(),
+    close: async () => waiting.flush(),
   };
 }
 

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { createTurnBatch } from "../node/turn-batch.ts";
 import type { LogWriter } from "./log-database.ts";
 import type { FromLogWriter, LogEntry, LogWriterSetup, ToLogWriter } from "./log-writer-thread.ts";
 
@@ -20,7 +21,7 @@ const SCRIPT = new URL("./log-writer-thread.js", import.meta.url);
  */
 export function createLogWriter({ path, retention, onUpkeepError }: LogWriterOptions): LogWriter {
   const waiting = new Map<number, Waiting>();
-  let entries: LogEntry[] = [];
+  const entries = createTurnBatch<LogEntry>((together) => post((worker ??= start()), together));
   let ids = 0;
   let worker: Worker | null = start();
 
@@ -54,21 +55,15 @@ export function createLogWriter({ path, retention, onUpkeepError }: LogWriterOpt
     return one;
   }
 
-  function flush(): void {
-    post((worker ??= start()), entries);
-    entries = [];
-  }
-
   return {
     append: (record, trace) =>
       new Promise((resolve, reject) => {
         const id = ++ids;
         waiting.set(id, { resolve, reject });
-        if (entries.length === 0) setImmediate(flush);
-        entries.push({ id, record, trace });
+        entries.add({ id, record, trace });
       }),
     async close() {
-      if (entries.length > 0) flush();
+      entries.flush();
       const running = worker;
       if (running === null) return;
       const ended = new Promise<void>((resolve) => {

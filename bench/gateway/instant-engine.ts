@@ -23,7 +23,7 @@ const member = (id: string, weight: number): AnswerReport["members"][number] => 
  * gateway costs. Like the product's engine it logs before it tells the end.
  * @param log null: nothing is logged
  */
-export function createInstantEngine(log: Pick<AgreementLog, "append"> | null, clock: Clock): Engine {
+export function createInstantEngine(log: AgreementLog | null, clock: Clock): Engine {
   const bytes = new TextEncoder().encode(INSTANT_TEXT);
   return {
     models: () => [{ id: MODEL, created: 1_750_000_000, ownedBy: "concord", contextLength: 8192 }],
