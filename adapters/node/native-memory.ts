@@ -12,22 +12,65 @@ export interface NativeFloats {
   release(): void;
 }
 
+/** Machine code in memory of its own. */
+export interface NativeCode {
+  /** Of each piece. */
+  readonly addresses: readonly bigint[];
+  release(): void;
+}
+
+/** Pieces begin at multiples of so many bytes: a line of the processor's cache. */
+const CODE_ALIGNMENT = 64;
+
+/**
+ * Puts pieces of machine code where they can be called and no longer changed. Not on Windows.
+ * @throws Error when the system does not let it
+ */
+export function nativeCode(pieces: readonly Uint8Array[]): NativeCode {
+  const bytes = pieces.reduce((sum, piece) => sum + padded(piece.length), 0);
+  const { values, release } = nativeFloats(bytes / 4);
+  const begin = koffi.address(values);
+  let at = 0;
+  const addresses = pieces.map((piece) => {
+    new Uint8Array(values.buffer).set(piece, at);
+    const address = begin + BigInt(at);
+    at += padded(piece.length);
+    return address;
+  });
+  const protect = koffi.load(null).func("int mprotect(void *, size_t, int)");
+  if (protect(values, bytes, READ_AND_EXECUTE) !== 0) {
+    release();
+    throw new Error("the system lets no memory be executed");
+  }
+  return { addresses, release };
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / CODE_ALIGNMENT) * CODE_ALIGNMENT;
+}
+
 interface Allocator {
   /** Its code, which must stay loaded. */
   readonly library: unknown;
-  allocate(bytes: number): unknown;
+  allocate(bytes: number, hugePages: boolean): unknown;
   release(address: unknown, bytes: number): void;
 }
 
 let known: Allocator | null = null;
 
+/** How the system is to give the memory. */
+export interface PageOptions {
+  /** In huge pages where there are any: for what is written whole and read often. */
+  readonly hugePages?: boolean;
+}
+
 /** @throws Error when the system has no such memory left */
-export function nativeFloats(count: number): NativeFloats {
+export function nativeFloats(count: number, { hugePages = false }: PageOptions = {}): NativeFloats {
   if (count === 0) return { values: new Float32Array(0), release: () => undefined };
   known ??= process.platform === "win32" ? windowsAllocator() : posixAllocator();
   const { allocate, release } = known;
   const bytes = 4 * count;
-  const address = allocate(bytes);
+  const address = allocate(bytes, hugePages);
   return {
     values: new Float32Array(koffi.view(address, bytes)),
     release: () => release(address, bytes),
@@ -36,9 +79,10 @@ export function nativeFloats(count: number): NativeFloats {
 
 /** Numbers of the C headers of Linux and of macOS. */
 const READ_AND_WRITE = 3;
+const READ_AND_EXECUTE = 5;
 const PRIVATE = 2;
 const [ANONYMOUS, NO_RESERVE] = process.platform === "darwin" ? [0x1000, 0x40] : [0x20, 0x4000];
-const NO_HUGE_PAGES = 15;
+const [HUGE_PAGES, NO_HUGE_PAGES] = [14, 15];
 const FAILED = 2n ** 64n - 1n;
 
 function posixAllocator(): Allocator {
@@ -48,11 +92,11 @@ function posixAllocator(): Allocator {
   const advise = library.func("int madvise(void *, size_t, int)");
   return {
     library,
-    allocate(bytes) {
+    allocate(bytes, hugePages) {
       const address: unknown = map(null, bytes, READ_AND_WRITE, PRIVATE | ANONYMOUS | NO_RESERVE, -1, 0);
       if (koffi.address(address) === FAILED) throw outOfMemory(bytes);
       // A huge page would take place for 2 MB where a few KB are written.
-      if (process.platform === "linux") advise(address, bytes, NO_HUGE_PAGES);
+      if (process.platform === "linux") advise(address, bytes, hugePages ? HUGE_PAGES : NO_HUGE_PAGES);
       return address;
     },
     release: (address, bytes) => void unmap(address, bytes),

@@ -2,6 +2,8 @@ import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import koffi from "koffi";
 import type { Provider } from "./provider.ts";
+import { CALLED } from "./x64/product-operator.ts";
+import { hasProducts, openProducts, PRODUCT_DOMAIN, type Products } from "./x64/products.ts";
 
 /*
  * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
@@ -20,11 +22,15 @@ const FUNCTIONS = {
       ? "void *CreateSession(void *, str16, void *, _Out_ void **)"
       : "void *CreateSession(void *, str, void *, _Out_ void **)",
   ],
+  CreateSessionFromArray: [8, "void *CreateSessionFromArray(void *, void *, size_t, void *, _Out_ void **)"],
   Run: [9, "void *Run(void *, void *, void *, void *, size_t, void *, size_t, void *)"],
   CreateSessionOptions: [10, "void *CreateSessionOptions(_Out_ void **)"],
   DisableMemPattern: [17, "void *DisableMemPattern(void *)"],
   SetIntraOpNumThreads: [24, "void *SetIntraOpNumThreads(void *, int)"],
   SetInterOpNumThreads: [25, "void *SetInterOpNumThreads(void *, int)"],
+  CreateCustomOpDomain: [26, "void *CreateCustomOpDomain(str, _Out_ void **)"],
+  CustomOpDomain_Add: [27, "void *CustomOpDomain_Add(void *, void *)"],
+  AddCustomOpDomain: [28, "void *AddCustomOpDomain(void *, void *)"],
   CreateTensorWithDataAsOrtValue: [
     49,
     "void *CreateTensorWithDataAsOrtValue(void *, void *, size_t, void *, size_t, int, _Out_ void **)",
@@ -34,6 +40,7 @@ const FUNCTIONS = {
   ReleaseSession: [95, "void ReleaseSession(void *)"],
   ReleaseValue: [96, "void ReleaseValue(void *)"],
   ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *)"],
+  ReleaseCustomOpDomain: [101, "void ReleaseCustomOpDomain(void *)"],
   GetAvailableProviders: [125, "void *GetAvailableProviders(_Out_ void **, _Out_ int *)"],
   ReleaseAvailableProviders: [126, "void *ReleaseAvailableProviders(void *, int)"],
   AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *, str, str)"],
@@ -41,10 +48,11 @@ const FUNCTIONS = {
 } as const;
 
 /** The newest version of the table that has all of these. */
-const API_VERSION = 16;
+const API_VERSION = 17;
 const WARNING = 2;
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
+const EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path";
 const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7 } as const;
 
 type Data = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
@@ -72,6 +80,8 @@ interface Runtime {
   /** Its code, which is unloaded when nobody holds it any more. */
   readonly library: ReturnType<typeof koffi.load>;
   readonly native: Native;
+  /** Address of the function at a place of its table. */
+  address(place: number): bigint;
   readonly environment: Handle;
   readonly memory: Handle;
 }
@@ -87,7 +97,7 @@ function runtime(): Runtime {
     koffi.struct({ GetApi: "void *", GetVersionString: "void *" }),
   ) as { GetApi: unknown };
   const getApi = koffi.decode(base.GetApi, koffi.proto("void *(uint32_t)")) as (version: number) => Handle;
-  const last = Math.max(...Object.values(FUNCTIONS).map(([place]) => place));
+  const last = Math.max(...Object.values(FUNCTIONS).map(([place]) => place), ...Object.values(CALLED));
   const table = koffi.decode(getApi(API_VERSION), koffi.array("void *", last + 1)) as Handle[];
   const native = Object.fromEntries(
     Object.entries(FUNCTIONS).map(([name, [place, signature]]) => [
@@ -97,7 +107,8 @@ function runtime(): Runtime {
   ) as unknown as Native;
   const environment = made(native, native.CreateEnv, WARNING, "concord");
   const memory = made(native, native.CreateCpuMemoryInfo, ARENA_ALLOCATOR, DEFAULT_MEMORY);
-  loaded = { library, native, environment, memory };
+  const address = (place: number): bigint => koffi.address(table[place]);
+  loaded = { library, native, address, environment, memory };
   return loaded;
 }
 
@@ -194,7 +205,7 @@ export function checkProvider(provider: Provider): void {
 
 /** Loads a graph. @throws Error when onnxruntime cannot */
 export function openNativeSession({ path, threads, provider }: NativeSessionOptions): NativeSession {
-  const { native, environment } = runtime();
+  const { native, address, environment } = runtime();
   const options = made(native, native.CreateSessionOptions);
   check(native, native.SetIntraOpNumThreads(options, threads));
   check(native, native.SetInterOpNumThreads(options, 1));
@@ -203,7 +214,11 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
   // Idle threads that spin would take the cores from the other members.
   check(native, native.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
   addProvider(options, provider);
-  const session = made(native, native.CreateSession, environment, path, options);
+  const products = provider === "cpu" && hasProducts() ? openProducts(path, threads, address) : null;
+  const session =
+    products === null
+      ? made(native, native.CreateSession, environment, path, options)
+      : openWithProducts(options, path, products);
   native.ReleaseSessionOptions(options);
   const names = createNames();
   return {
@@ -216,8 +231,23 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
         native.Run(session, null, inputNames, inputPointers, read, outputNames, written, outputPointers),
       );
     },
-    release: () => void native.ReleaseSession(session),
+    release() {
+      native.ReleaseSession(session);
+      products?.release();
+    },
   };
+}
+
+/** A session of a graph with products of ours. */
+function openWithProducts(options: Handle, path: string, { model, operators }: Products): Handle {
+  const { native, environment } = runtime();
+  const domain = made(native, native.CreateCustomOpDomain, PRODUCT_DOMAIN);
+  for (const operator of operators) check(native, native.CustomOpDomain_Add(domain, operator));
+  check(native, native.AddCustomOpDomain(options, domain));
+  check(native, native.AddSessionConfigEntry(options, EXTERNAL_DATA_FOLDER, dirname(path)));
+  const session = made(native, native.CreateSessionFromArray, environment, model, model.length, options);
+  native.ReleaseCustomOpDomain(domain);
+  return session;
 }
 
 /** A tensor over `data`. */

@@ -1,0 +1,221 @@
+/*
+ * Machine code of x86-64 with AVX-512, as much of it as the kernels here are made of. Operands come in Intel's order: the
+ * target first. Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, sections 2.1 (REX), 2.7 (EVEX).
+ */
+
+/** General registers by their numbers. */
+export const RAX = 0;
+export const RCX = 1;
+export const RDX = 2;
+export const RBX = 3;
+export const RSP = 4;
+export const RBP = 5;
+export const RSI = 6;
+export const RDI = 7;
+export const R8 = 8;
+export const R9 = 9;
+export const R10 = 10;
+export const R11 = 11;
+export const R12 = 12;
+export const R13 = 13;
+export const R14 = 14;
+export const R15 = 15;
+
+/** What lies `offset` bytes behind the address in a general register. */
+export interface Memory {
+  readonly base: number;
+  readonly offset: number;
+}
+
+export function at(base: number, offset = 0): Memory {
+  return { base, offset };
+}
+
+/** A place in the code. */
+export interface Label {
+  position: number | null;
+  readonly uses: number[];
+}
+
+/** Conditions of signed comparisons, as jumps number them. */
+export const IF = { equal: 4, notEqual: 5, less: 12, atLeast: 13, atMost: 14, greater: 15 } as const;
+
+const MAP_0F = 1;
+const MAP_0F38 = 2;
+const MAP_0F3A = 3;
+const NONE = 0;
+const P66 = 1;
+const F3 = 2;
+
+/** A bit of a register's number, the other way round, as the prefixes have them. */
+const not = (number: number, bit: number): number => ((number >> bit) & 1) ^ 1;
+
+type Operand = number | Memory;
+type Assembler = ReturnType<typeof createAssembler>;
+export type { Assembler };
+
+export function createAssembler() {
+  const bytes: number[] = [];
+  const uses = new Set<Label>();
+  const byte = (...values: readonly number[]): void => void bytes.push(...values);
+  const int32 = (value: number): void => {
+    byte(value & 255, (value >> 8) & 255, (value >> 16) & 255, (value >> 24) & 255);
+  };
+
+  /** ModRM and what belongs to it, with 32-bit offsets always: so that no vector's size compresses them. */
+  function operand(reg: number, rm: Operand): void {
+    const field = (reg & 7) << 3;
+    if (typeof rm === "number") return byte(0xc0 | field | (rm & 7));
+    byte(0x80 | field | (rm.base & 7));
+    // The number of rsp says that a SIB byte follows; 0x24 has a base alone.
+    if ((rm.base & 7) === RSP) byte(0x24);
+    int32(rm.offset);
+  }
+
+  function general(opcode: readonly number[], reg: number, rm: Operand): void {
+    const base = typeof rm === "number" ? rm : rm.base;
+    byte(0x48 | ((reg >> 3) << 2) | (base >> 3), ...opcode);
+    operand(reg, rm);
+  }
+
+  interface Vector {
+    readonly map: number;
+    readonly prefix: number;
+    readonly opcode: number;
+    /** 512 bits, or the lowest number alone. */
+    readonly scalar?: boolean;
+  }
+
+  function vector(
+    { map, prefix, opcode, scalar = false }: Vector,
+    reg: number,
+    second: number,
+    rm: Operand,
+  ): void {
+    const inRegister = typeof rm === "number";
+    const low = inRegister ? rm : rm.base;
+    byte(
+      0x62,
+      (not(reg, 3) << 7) |
+        ((inRegister ? not(rm, 4) : 1) << 6) |
+        (not(low, 3) << 5) |
+        (not(reg, 4) << 4) |
+        map,
+      ((~second & 15) << 3) | 4 | prefix,
+      ((scalar ? 0 : 2) << 5) | (not(second, 4) << 3),
+      opcode,
+    );
+    operand(reg, rm);
+  }
+
+  const three =
+    (map: number, prefix: number, opcode: number) =>
+    (target: number, a: number, b: Operand): void =>
+      vector({ map, prefix, opcode }, target, a, b);
+  const two =
+    (map: number, prefix: number, opcode: number) =>
+    (target: number, source: Operand): void =>
+      vector({ map, prefix, opcode }, target, 0, source);
+  const shift =
+    (digit: number) =>
+    (target: number, source: number, bits: number): void => {
+      vector({ map: MAP_0F, prefix: P66, opcode: 0x72 }, digit, target, source);
+      byte(bits);
+    };
+  const arithmetic =
+    (digit: number, opcode: number) => (target: number, source: Operand | { imm: number }) => {
+      if (typeof source === "object" && "imm" in source) {
+        general([0x81], digit, target);
+        int32(source.imm);
+      } else general([opcode + 2], target, source);
+    };
+
+  return {
+    label: (): Label => ({ position: null, uses: [] }),
+    place(label: Label): void {
+      label.position = bytes.length;
+    },
+    jump(label: Label, condition?: number): void {
+      byte(...(condition === undefined ? [0xe9] : [0x0f, 0x80 | condition]));
+      label.uses.push(bytes.length);
+      uses.add(label);
+      int32(0);
+    },
+    mov: (target: number, source: Operand): void => general([0x8b], target, source),
+    store: (target: Memory, source: number): void => general([0x89], source, target),
+    movAddress(target: number, address: bigint): void {
+      byte(0x48 | (target >> 3), 0xb8 | (target & 7));
+      for (let i = 0n; i < 64n; i += 8n) byte(Number((address >> i) & 255n));
+    },
+    lea: (target: number, source: Memory): void => general([0x8d], target, source),
+    add: arithmetic(0, 0x01),
+    sub: arithmetic(5, 0x29),
+    cmp: arithmetic(7, 0x39),
+    mul: (target: number, source: Operand): void => general([0x0f, 0xaf], target, source),
+    shiftRight(target: number, bits: number): void {
+      general([0xc1], 5, target);
+      byte(bits);
+    },
+    moveIf: (condition: number, target: number, source: number): void =>
+      general([0x0f, 0x40 | condition], target, source),
+    call: (target: number): void => byte(0x40 | (target >> 3), 0xff, 0xd0 | (target & 7)),
+    push: (source: number): void => byte(0x40 | (source >> 3), 0x50 | (source & 7)),
+    pop: (target: number): void => byte(0x40 | (target >> 3), 0x58 | (target & 7)),
+    ret: (): void => byte(0xc3),
+    prefetch({ base, offset }: Memory): void {
+      byte(0x40 | (base >> 3), 0x0f, 0x18);
+      operand(1, { base, offset });
+    },
+    /** Before code that knows no AVX-512 goes on. */
+    vzeroupper: (): void => byte(0xc5, 0xf8, 0x77),
+
+    /** Vectors have sixteen numbers of 32 bits. */
+    load: two(MAP_0F, NONE, 0x10),
+    storeVector: (target: Memory, source: number): void =>
+      vector({ map: MAP_0F, prefix: NONE, opcode: 0x11 }, source, 0, target),
+    /** The lowest number alone. */
+    storeLowest: (target: Memory, source: number): void =>
+      vector({ map: MAP_0F, prefix: F3, opcode: 0x11, scalar: true }, source, 0, target),
+    /** The lowest byte of each number: sixteen bytes. */
+    storeBytes: (target: Memory, source: number): void =>
+      vector({ map: MAP_0F38, prefix: F3, opcode: 0x31 }, source, 0, target),
+    broadcast: two(MAP_0F38, P66, 0x58),
+    /** Adds the products of four unsigned bytes of `a` with four signed ones of `b` to each number. */
+    dotBytes: three(MAP_0F38, P66, 0x50),
+    /** target += a · b. */
+    multiplyAdd: three(MAP_0F38, P66, 0xb8),
+    multiply: three(MAP_0F, NONE, 0x59),
+    divide: three(MAP_0F, NONE, 0x5e),
+    max: three(MAP_0F, NONE, 0x5f),
+    and: three(MAP_0F, P66, 0xdb),
+    xor: three(MAP_0F, P66, 0xef),
+    addIntegers: three(MAP_0F, P66, 0xfe),
+    subtractIntegers: three(MAP_0F, P66, 0xfa),
+    shiftLeft: shift(6),
+    toFloats: two(MAP_0F, NONE, 0x5b),
+    /** Rounds to the nearest, ties to even. */
+    toIntegers: two(MAP_0F, P66, 0x5b),
+    /** Moves whole quarters of a vector. */
+    shuffleQuarters(target: number, source: number, order: number): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x23 }, target, source, source);
+      byte(order);
+    },
+    /** Moves numbers within each quarter. */
+    shuffleWithin(target: number, source: number, order: number): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x04 }, target, 0, source);
+      byte(order);
+    },
+    get length(): number {
+      return bytes.length;
+    },
+    finish(): Uint8Array {
+      const code = Uint8Array.from(bytes);
+      const view = new DataView(code.buffer);
+      for (const { position, uses: places } of uses) {
+        if (position === null) throw new Error("assembler: a jump leads nowhere");
+        for (const place of places) view.setInt32(place, position - (place + 4), true);
+      }
+      return code;
+    },
+  };
+}
