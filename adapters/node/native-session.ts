@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import koffi from "koffi";
 import type { Provider } from "./provider.ts";
 import { CALLED } from "./x64/product-operator.ts";
-import { hasProducts, openProducts, PRODUCT_DOMAIN, type Products } from "./x64/products.ts";
+import { hasProducts, openProducts, PRODUCT_DOMAIN } from "./x64/products.ts";
 
 /*
  * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
@@ -205,7 +205,7 @@ export function checkProvider(provider: Provider): void {
 
 /** Loads a graph. @throws Error when onnxruntime cannot */
 export function openNativeSession({ path, threads, provider }: NativeSessionOptions): NativeSession {
-  const { native, address, environment } = runtime();
+  const { native } = runtime();
   const options = made(native, native.CreateSessionOptions);
   check(native, native.SetIntraOpNumThreads(options, threads));
   check(native, native.SetInterOpNumThreads(options, 1));
@@ -214,11 +214,7 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
   // Idle threads that spin would take the cores from the other members.
   check(native, native.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
   addProvider(options, provider);
-  const products = provider === "cpu" && hasProducts() ? openProducts(path, threads, address) : null;
-  const session =
-    products === null
-      ? made(native, native.CreateSession, environment, path, options)
-      : openWithProducts(options, path, products);
+  const { session, release } = openGraph(options, path, threads, provider);
   native.ReleaseSessionOptions(options);
   const names = createNames();
   return {
@@ -231,23 +227,45 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
         native.Run(session, null, inputNames, inputPointers, read, outputNames, written, outputPointers),
       );
     },
-    release() {
-      native.ReleaseSession(session);
-      products?.release();
-    },
+    release,
   };
 }
 
-/** A session of a graph with products of ours. */
-function openWithProducts(options: Handle, path: string, { model, operators }: Products): Handle {
-  const { native, environment } = runtime();
+interface OpenGraph {
+  readonly session: Handle;
+  release(): void;
+}
+
+/** A session of a graph, on the processor with products of ours where there can be any. */
+function openGraph(options: Handle, path: string, threads: number, provider: Provider): OpenGraph {
+  const { native, address, environment } = runtime();
+  const products = provider === "cpu" && hasProducts() ? openProducts(path, threads, address) : null;
+  if (products === null) {
+    const session = made(native, native.CreateSession, environment, path, options);
+    return { session, release: () => void native.ReleaseSession(session) };
+  }
   const domain = made(native, native.CreateCustomOpDomain, PRODUCT_DOMAIN);
-  for (const operator of operators) check(native, native.CustomOpDomain_Add(domain, operator));
-  check(native, native.AddCustomOpDomain(options, domain));
-  check(native, native.AddSessionConfigEntry(options, EXTERNAL_DATA_FOLDER, dirname(path)));
-  const session = made(native, native.CreateSessionFromArray, environment, model, model.length, options);
-  native.ReleaseCustomOpDomain(domain);
-  return session;
+  const releaseProducts = (): void => {
+    native.ReleaseCustomOpDomain(domain);
+    products.release();
+  };
+  try {
+    const { model, operators } = products;
+    for (const operator of operators) check(native, native.CustomOpDomain_Add(domain, operator));
+    check(native, native.AddCustomOpDomain(options, domain));
+    check(native, native.AddSessionConfigEntry(options, EXTERNAL_DATA_FOLDER, dirname(path)));
+    const session = made(native, native.CreateSessionFromArray, environment, model, model.length, options);
+    return {
+      session,
+      release() {
+        native.ReleaseSession(session);
+        releaseProducts();
+      },
+    };
+  } catch (error) {
+    releaseProducts();
+    throw error;
+  }
 }
 
 /** A tensor over `data`. */

@@ -162,9 +162,10 @@ export function createAssembler() {
     push: (source: number): void => byte(0x40 | (source >> 3), 0x50 | (source & 7)),
     pop: (target: number): void => byte(0x40 | (target >> 3), 0x58 | (target & 7)),
     ret: (): void => byte(0xc3),
+    /** Into the second cache. */
     prefetch({ base, offset }: Memory): void {
       byte(0x40 | (base >> 3), 0x0f, 0x18);
-      operand(1, { base, offset });
+      operand(2, { base, offset });
     },
     /** Before code that knows no AVX-512 goes on. */
     vzeroupper: (): void => byte(0xc5, 0xf8, 0x77),
