@@ -313,7 +313,7 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     },
     release() {
       prefixes.clear();
-      cache.clear();
+      cache.release();
       session.release();
     },
   };

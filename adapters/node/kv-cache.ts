@@ -20,8 +20,10 @@ export interface KvCache {
   copyOut(slot: number, from: number, count: number): Float32Array;
   /** Puts such a copy into a slot, for the tokens from `from` on; there must be room. */
   copyIn(slot: number, from: number, values: Float32Array): void;
-  /** Gives all memory back. */
+  /** Gives the place of all tokens back, where nobody is read any more. */
   clear(): void;
+  /** Not to be used any more. */
+  release(): void;
 }
 
 /** The same memory as the graph's past and as its present. */
@@ -127,10 +129,11 @@ export function createKvCache(shape: ModelShape): KvCache {
       });
     },
     clear() {
+      for (const array of arrays) array.discard();
+    },
+    release() {
       forgetViews();
       for (const array of arrays) array.release();
-      arrays = [];
-      slots = 0;
     },
   };
 }

@@ -9,6 +9,8 @@ import koffi from "koffi";
 export interface NativeFloats {
   /** Not to be touched after the release. */
   readonly values: Float32Array<ArrayBuffer>;
+  /** Gives the place back that the numbers took, which are lost; it takes place again where it is written to. */
+  discard(): void;
   release(): void;
 }
 
@@ -53,6 +55,7 @@ interface Allocator {
   /** Its code, which must stay loaded. */
   readonly library: unknown;
   allocate(bytes: number, hugePages: boolean): unknown;
+  discard(address: unknown, bytes: number): void;
   release(address: unknown, bytes: number): void;
 }
 
@@ -66,13 +69,16 @@ export interface PageOptions {
 
 /** @throws Error when the system has no such memory left */
 export function nativeFloats(count: number, { hugePages = false }: PageOptions = {}): NativeFloats {
-  if (count === 0) return { values: new Float32Array(0), release: () => undefined };
+  if (count === 0) {
+    return { values: new Float32Array(0), discard: () => undefined, release: () => undefined };
+  }
   known ??= process.platform === "win32" ? windowsAllocator() : posixAllocator();
-  const { allocate, release } = known;
+  const { allocate, discard, release } = known;
   const bytes = 4 * count;
   const address = allocate(bytes, hugePages);
   return {
     values: new Float32Array(koffi.view(address, bytes)),
+    discard: () => discard(address, bytes),
     release: () => release(address, bytes),
   };
 }
@@ -83,6 +89,8 @@ const READ_AND_EXECUTE = 5;
 const PRIVATE = 2;
 const [ANONYMOUS, NO_RESERVE] = process.platform === "darwin" ? [0x1000, 0x40] : [0x20, 0x4000];
 const [HUGE_PAGES, NO_HUGE_PAGES] = [14, 15];
+/** Linux gives pages back at once, macOS when it needs them. */
+const NOT_NEEDED = process.platform === "darwin" ? 5 : 4;
 const FAILED = 2n ** 64n - 1n;
 
 function posixAllocator(): Allocator {
@@ -99,12 +107,15 @@ function posixAllocator(): Allocator {
       if (process.platform === "linux") advise(address, bytes, hugePages ? HUGE_PAGES : NO_HUGE_PAGES);
       return address;
     },
+    discard: (address, bytes) => void advise(address, bytes, NOT_NEEDED),
     release: (address, bytes) => void unmap(address, bytes),
   };
 }
 
+const COMMIT = 0x1000;
 const COMMIT_AND_RESERVE = 0x3000;
 const PAGE_READ_WRITE = 4;
+const DECOMMIT = 0x4000;
 const RELEASE = 0x8000;
 
 function windowsAllocator(): Allocator {
@@ -117,6 +128,10 @@ function windowsAllocator(): Allocator {
       const address: unknown = allocate(null, bytes, COMMIT_AND_RESERVE, PAGE_READ_WRITE);
       if (address === null) throw outOfMemory(bytes);
       return address;
+    },
+    discard(address, bytes) {
+      free(address, bytes, DECOMMIT);
+      allocate(address, bytes, COMMIT, PAGE_READ_WRITE);
     },
     release: (address) => void free(address, 0, RELEASE),
   };
