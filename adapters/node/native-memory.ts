@@ -1,7 +1,7 @@
 import koffi from "koffi";
 
 /*
- * Memory straight from the system, for caches that may grow to gigabytes. It takes place only where it was written to, and
+ * Memory straight from the system, for caches that may grow to gigabytes and for weights. It takes place only where it was written to, and
  * goes back at once when it is released; a typed array of the engine would keep it until a collection of garbage.
  */
 
@@ -138,5 +138,5 @@ function windowsAllocator(): Allocator {
 }
 
 function outOfMemory(bytes: number): Error {
-  return new Error(`the system has no ${Math.ceil(bytes / 2 ** 20)} MB left for keys and values`);
+  return new Error(`the system has no ${Math.ceil(bytes / 2 ** 20)} MB of memory left`);
 }

@@ -21,6 +21,9 @@ export const R13 = 13;
 export const R14 = 14;
 export const R15 = 15;
 
+/** What a function leaves as it was, beside the stack's pointer: System V ABI for x86-64, section 3.2.1. */
+const SAVED = [RBX, RBP, R12, R13, R14, R15];
+
 /** What lies `offset` bytes behind the address in a general register. */
 export interface Memory {
   readonly base: number;
@@ -51,8 +54,7 @@ const F3 = 2;
 const not = (number: number, bit: number): number => ((number >> bit) & 1) ^ 1;
 
 type Operand = number | Memory;
-type Assembler = ReturnType<typeof createAssembler>;
-export type { Assembler };
+export type Assembler = ReturnType<typeof createAssembler>;
 
 export function createAssembler() {
   const bytes: number[] = [];
@@ -122,6 +124,12 @@ export function createAssembler() {
       vector({ map: MAP_0F, prefix: P66, opcode: 0x72 }, digit, target, source);
       byte(bits);
     };
+  const generalShift =
+    (digit: number) =>
+    (target: number, bits: number): void => {
+      general([0xc1], digit, target);
+      byte(bits);
+    };
   const arithmetic =
     (digit: number, opcode: number) => (target: number, source: Operand | { imm: number }) => {
       if (typeof source === "object" && "imm" in source) {
@@ -152,23 +160,29 @@ export function createAssembler() {
     sub: arithmetic(5, 0x29),
     cmp: arithmetic(7, 0x39),
     mul: (target: number, source: Operand): void => general([0x0f, 0xaf], target, source),
-    shiftRight(target: number, bits: number): void {
-      general([0xc1], 5, target);
-      byte(bits);
-    },
+    /** Times, or divided by, a power of two. */
+    shl: generalShift(4),
+    shr: generalShift(5),
     moveIf: (condition: number, target: number, source: number): void =>
       general([0x0f, 0x40 | condition], target, source),
     call: (target: number): void => byte(0x40 | (target >> 3), 0xff, 0xd0 | (target & 7)),
-    push: (source: number): void => byte(0x40 | (source >> 3), 0x50 | (source & 7)),
-    pop: (target: number): void => byte(0x40 | (target >> 3), 0x58 | (target & 7)),
+    /** Begins a function: what a caller wants unchanged is put on the stack, 48 bytes. */
+    enter(): void {
+      for (const register of SAVED) byte(0x40 | (register >> 3), 0x50 | (register & 7));
+    },
+    /** Ends a function that began with `enter`. */
+    leave(): void {
+      // Before code that knows no AVX-512 goes on.
+      byte(0xc5, 0xf8, 0x77);
+      for (const register of SAVED.toReversed()) byte(0x40 | (register >> 3), 0x58 | (register & 7));
+      byte(0xc3);
+    },
     ret: (): void => byte(0xc3),
     /** Into the second cache. */
     prefetch({ base, offset }: Memory): void {
       byte(0x40 | (base >> 3), 0x0f, 0x18);
       operand(2, { base, offset });
     },
-    /** Before code that knows no AVX-512 goes on. */
-    vzeroupper: (): void => byte(0xc5, 0xf8, 0x77),
 
     /** Vectors have sixteen numbers of 32 bits. */
     load: two(MAP_0F, NONE, 0x10),
@@ -205,9 +219,6 @@ export function createAssembler() {
     shuffleWithin(target: number, source: number, order: number): void {
       vector({ map: MAP_0F3A, prefix: P66, opcode: 0x04 }, target, 0, source);
       byte(order);
-    },
-    get length(): number {
-      return bytes.length;
     },
     finish(): Uint8Array {
       const code = Uint8Array.from(bytes);

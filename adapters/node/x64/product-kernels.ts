@@ -72,25 +72,14 @@ export const PRODUCT_BYTES = 112;
 export const CONSTANTS = Float32Array.of(0, 1e-30, 127, 1 / 127);
 new Uint32Array(CONSTANTS.buffer)[0] = 0x7f_ff_ff_ff;
 
-const SAVED = [RBX, RBP, R12, R13, R14, R15];
 const PREFETCHED_BLOCKS = 4;
 
-function enter(a: Assembler): void {
-  for (const register of SAVED) a.push(register);
-}
-
-function leave(a: Assembler): void {
-  a.vzeroupper();
-  for (const register of SAVED.toReversed()) a.pop(register);
-  a.ret();
-}
-
-/** first row of group `group` → target: min(group · rows, all − rows). Changes RAX. */
-function firstRow(a: Assembler, product: number, group: number): void {
-  a.mov(R14, at(product, PRODUCT.groupRows));
-  a.mov(RAX, at(product, PRODUCT.rows));
+/** RAX: the first row of group RDX of the product at RDI, min(group · groupRows, rows − groupRows). Changes R14. */
+function firstRow(a: Assembler): void {
+  a.mov(R14, at(RDI, PRODUCT.groupRows));
+  a.mov(RAX, at(RDI, PRODUCT.rows));
   a.sub(RAX, R14);
-  a.mul(R14, group);
+  a.mul(R14, RDX);
   a.cmp(RAX, R14);
   a.moveIf(IF.greater, RAX, R14);
 }
@@ -99,7 +88,7 @@ function firstRow(a: Assembler, product: number, group: number): void {
 export function quantizeCode(constants: bigint): Uint8Array {
   const a = createAssembler();
   const [MASK, TINY, LARGEST, PER_LARGEST, ZERO] = [31, 30, 29, 28, 27] as const;
-  enter(a);
+  a.enter();
   a.movAddress(RAX, constants);
   for (const [i, register] of [MASK, TINY, LARGEST, PER_LARGEST].entries())
     a.broadcast(register, at(RAX, 4 * i));
@@ -109,13 +98,12 @@ export function quantizeCode(constants: bigint): Uint8Array {
   a.mov(RBP, at(RDI, PRODUCT.blocks));
   a.mov(R12, RBP);
   a.mul(R12, RBX);
-  a.add(RBP, RBP);
-  for (let i = 0; i < 6; i++) a.add(RBP, RBP);
+  a.shl(RBP, Math.log2(4 * BLOCK));
   const [groups, rows, blocks] = [a.label(), a.label(), a.label()];
-  a.mov(R8, { ...at(RDI, PRODUCT.codes) });
+  a.mov(R8, at(RDI, PRODUCT.codes));
   a.movAddress(RDX, 0n);
   a.place(groups);
-  firstRow(a, RDI, RDX);
+  firstRow(a);
   a.mul(RAX, RBP);
   a.add(RAX, at(RDI, PRODUCT.x));
   a.mov(RSI, RAX);
@@ -156,7 +144,7 @@ export function quantizeCode(constants: bigint): Uint8Array {
   a.add(RDX, { imm: 1 });
   a.cmp(RDX, at(RDI, PRODUCT.groups));
   a.jump(groups, IF.less);
-  leave(a);
+  a.leave();
   return a.finish();
 }
 
@@ -179,7 +167,7 @@ export function multiplyCode(rows: number): Uint8Array {
   const a = createAssembler();
   const [W0, W1, X] = [24, 25, 26] as const;
   const [S0, S1, T] = [W0, W1, X];
-  enter(a);
+  a.enter();
   // RSI: this tile, R9: the one after the last; R12: its weights, RBP: its bytes; R15: a row of y in bytes.
   a.mov(RAX, at(RDI, PRODUCT.tilesAtOnce));
   a.mul(RSI, RAX);
@@ -199,7 +187,7 @@ export function multiplyCode(rows: number): Uint8Array {
   a.jump(end, IF.atLeast);
   // R13: where the tile begins in a row of y; RDX: the group; R11: its records.
   a.mov(R13, RSI);
-  for (let i = 0; i < Math.log2(4 * TILE); i++) a.add(R13, R13);
+  a.shl(R13, Math.log2(4 * TILE));
   a.mov(RAX, at(RDI, PRODUCT.lastTileAt));
   a.cmp(R13, RAX);
   a.moveIf(IF.greater, R13, RAX);
@@ -244,7 +232,7 @@ export function multiplyCode(rows: number): Uint8Array {
   a.add(R11, { imm: rows * RECORD_BYTES });
   a.sub(RCX, { imm: 1 });
   a.jump(blocks, IF.notEqual);
-  firstRow(a, RDI, RDX);
+  firstRow(a);
   a.mul(RAX, R15);
   a.add(RAX, R13);
   a.add(RAX, at(RDI, PRODUCT.y));
@@ -260,7 +248,7 @@ export function multiplyCode(rows: number): Uint8Array {
   a.add(RSI, { imm: 1 });
   a.jump(tiles);
   a.place(end);
-  leave(a);
+  a.leave();
   return a.finish();
 }
 

@@ -17,7 +17,7 @@ import {
   RSP,
   type Memory,
 } from "./assembler.ts";
-import { PANEL_ROWS, PRODUCT, PRODUCT_BYTES } from "./product-kernels.ts";
+import { BLOCK, PANEL_ROWS, PRODUCT, PRODUCT_BYTES } from "./product-kernels.ts";
 
 /*
  * A product as an operator of onnxruntime: its struct of functions (OrtCustomOp of onnxruntime_c_api.h, as of version 7 of the
@@ -92,7 +92,7 @@ export function numberCode(value: bigint): Uint8Array {
 const MOST_DIMENSIONS = 8;
 /** What the code below keeps on the stack. */
 const LOCAL = { input: 0, info: 8, count: 16, output: 24, x: 32, y: 40, dimensions: 48 } as const;
-/** With the six registers that are saved the stack stays at a multiple of 16. */
+/** With what `enter` saves the stack stays at a multiple of 16. */
 const LOCAL_BYTES = LOCAL.dimensions + 8 * MOST_DIMENSIONS + 8;
 
 const local = (offset: number): Memory => at(RSP, offset);
@@ -101,12 +101,11 @@ const product = (offset: number): Memory => at(RBX, OPERATOR.product + offset);
 /** Code of KernelCompute(operator, context): y (…, N) of x (…, K), panel after panel. */
 export function computeCode(functions: Readonly<Record<keyof typeof CALLED, bigint>>): Uint8Array {
   const a = createAssembler();
-  const saved = [RBX, RBP, R12, R13, R14, R15];
   const call = (name: keyof typeof CALLED): void => {
     a.movAddress(RAX, functions[name]);
     a.call(RAX);
   };
-  for (const register of saved) a.push(register);
+  a.enter();
   a.sub(RSP, { imm: LOCAL_BYTES });
   a.mov(RBX, RDI);
   a.mov(RBP, RSI);
@@ -141,7 +140,7 @@ export function computeCode(functions: Readonly<Record<keyof typeof CALLED, bigi
   a.jump(dimensions);
   a.place(counted);
   a.mov(RDX, product(PRODUCT.rowBytes));
-  a.shiftRight(RDX, 2);
+  a.shr(RDX, 2);
   a.store(at(RAX), RDX);
 
   a.mov(RDI, RBP);
@@ -171,7 +170,7 @@ export function computeCode(functions: Readonly<Record<keyof typeof CALLED, bigi
   a.cmp(RCX, R12);
   a.moveIf(IF.greater, RCX, R12);
   a.store(product(PRODUCT.rows), RCX);
-  for (let i = 0; i < Math.log2(DIVISION_BYTES); i++) a.add(RCX, RCX);
+  a.shl(RCX, Math.log2(DIVISION_BYTES));
   a.add(RCX, at(RBX, OPERATOR.divisions));
   for (const [i, field] of [PRODUCT.groups, PRODUCT.groupRows, PRODUCT.recordsBytes].entries()) {
     a.mov(RAX, at(RCX, 8 * i));
@@ -201,13 +200,12 @@ export function computeCode(functions: Readonly<Record<keyof typeof CALLED, bigi
   a.mul(RAX, RCX);
   a.add(R14, RAX);
   a.mov(RAX, product(PRODUCT.blocks));
-  for (let i = 0; i < 7; i++) a.add(RAX, RAX);
+  a.shl(RAX, Math.log2(4 * BLOCK));
   a.mul(RAX, RCX);
   a.add(R13, RAX);
   a.jump(panels);
   a.place(end);
   a.add(RSP, { imm: LOCAL_BYTES });
-  for (const register of saved.toReversed()) a.pop(register);
-  a.ret();
+  a.leave();
   return a.finish();
 }

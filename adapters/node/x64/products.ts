@@ -91,7 +91,8 @@ export function openProducts(
     node.domain = PRODUCT_DOMAIN;
     node.input = node.input?.slice(0, 1) ?? [];
     node.attribute = [];
-    const calls = threads === 1 ? 1 : Math.min(tilesOf(rows), CALLS_PER_THREAD * threads);
+    const tiles = tilesOf(rows);
+    const tilesAtOnce = threads === 1 ? tiles : Math.ceil(tiles / (CALLS_PER_THREAD * threads));
     return table.addOperator(
       i,
       name,
@@ -101,12 +102,12 @@ export function openProducts(
         [PRODUCT.codes]: koffi.address(codes.values),
         [PRODUCT.blocks]: columns / BLOCK,
         [PRODUCT.rowBytes]: 4 * rows,
-        [PRODUCT.tiles]: tilesOf(rows),
+        [PRODUCT.tiles]: tiles,
         [PRODUCT.tileBytes]: (columns / BLOCK) * TILE_BLOCK_BYTES,
         [PRODUCT.lastTileAt]: 4 * (rows - TILE),
-        [PRODUCT.tilesAtOnce]: Math.ceil(tilesOf(rows) / calls),
+        [PRODUCT.tilesAtOnce]: tilesAtOnce,
       },
-      Math.ceil(tilesOf(rows) / Math.ceil(tilesOf(rows) / calls)),
+      Math.ceil(tiles / tilesAtOnce),
     );
   });
   const used = new Set(graph.node?.flatMap(({ input }) => input ?? []));
