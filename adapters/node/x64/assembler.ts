@@ -28,10 +28,16 @@ const SAVED = [RBX, RBP, R12, R13, R14, R15];
 export interface Memory {
   readonly base: number;
   readonly offset: number;
+  /** One number that stands for all of a vector. */
+  readonly forAll?: boolean;
 }
 
 export function at(base: number, offset = 0): Memory {
   return { base, offset };
+}
+
+export function forAll(base: number, offset = 0): Memory {
+  return { base, offset, forAll: true };
 }
 
 /** A place in the code. */
@@ -42,6 +48,9 @@ export interface Label {
 
 /** Conditions of signed comparisons, as jumps number them. */
 export const IF = { equal: 4, notEqual: 5, less: 12, atLeast: 13, atMost: 14, greater: 15 } as const;
+
+/** The same as comparisons of vectors number them. */
+export const WHERE = { atMost: 2, atLeast: 5 } as const;
 
 const MAP_0F = 1;
 const MAP_0F38 = 2;
@@ -86,10 +95,14 @@ export function createAssembler() {
     readonly opcode: number;
     /** 512 bits, or the lowest number alone. */
     readonly scalar?: boolean;
+    /** Numbers of 64 bits. */
+    readonly wide?: boolean;
+    /** A mask register, which chooses numbers; 0: all. */
+    readonly mask?: number;
   }
 
   function vector(
-    { map, prefix, opcode, scalar = false }: Vector,
+    { map, prefix, opcode, scalar = false, wide = false, mask = 0 }: Vector,
     reg: number,
     second: number,
     rm: Operand,
@@ -103,8 +116,11 @@ export function createAssembler() {
         (not(low, 3) << 5) |
         (not(reg, 4) << 4) |
         map,
-      ((~second & 15) << 3) | 4 | prefix,
-      ((scalar ? 0 : 2) << 5) | (not(second, 4) << 3),
+      (wide ? 0x80 : 0) | ((~second & 15) << 3) | 4 | prefix,
+      ((scalar ? 0 : 2) << 5) |
+        (!inRegister && rm.forAll === true ? 0x10 : 0) |
+        (not(second, 4) << 3) |
+        mask,
       opcode,
     );
     operand(reg, rm);
@@ -163,6 +179,24 @@ export function createAssembler() {
     /** Times, or divided by, a power of two. */
     shl: generalShift(4),
     shr: generalShift(5),
+    /** Down to a multiple of a power of two. */
+    align: (target: number, bytes: number): void => {
+      general([0x81], 4, target);
+      int32(-bytes);
+    },
+    /** rax and rdx: quotient and remainder of rax by a number, both not negative. */
+    divideRax(by: Operand): void {
+      general([0x31], RDX, RDX);
+      general([0xf7], 6, by);
+    },
+    /** A number of 32 bits with a sign. */
+    movInt32: (target: number, source: Memory): void => general([0x63], target, source),
+    /** Sixteen bits, from and to memory. */
+    movWord: (target: number, source: Memory): void => general([0x0f, 0xb7], target, source),
+    storeWord(target: Memory, source: number): void {
+      byte(0x66, 0x40 | ((source >> 3) << 2) | (target.base >> 3), 0x89);
+      operand(source, target);
+    },
     moveIf: (condition: number, target: number, source: number): void =>
       general([0x0f, 0x40 | condition], target, source),
     call: (target: number): void => byte(0x40 | (target >> 3), 0xff, 0xd0 | (target & 7)),
@@ -199,9 +233,18 @@ export function createAssembler() {
     dotBytes: three(MAP_0F38, P66, 0x50),
     /** target += a · b. */
     multiplyAdd: three(MAP_0F38, P66, 0xb8),
+    /** target −= a · b. */
+    multiplySubtract: three(MAP_0F38, P66, 0xbc),
+    /** target = target · a + b. */
+    multiplyThenAdd: three(MAP_0F38, P66, 0xa8),
+    addFloats: three(MAP_0F, NONE, 0x58),
+    subtractFloats: three(MAP_0F, NONE, 0x5c),
     multiply: three(MAP_0F, NONE, 0x59),
     divide: three(MAP_0F, NONE, 0x5e),
+    min: three(MAP_0F, NONE, 0x5d),
     max: three(MAP_0F, NONE, 0x5f),
+    /** a · 2^b for whole b. */
+    scaleBinary: three(MAP_0F38, P66, 0x2c),
     and: three(MAP_0F, P66, 0xdb),
     xor: three(MAP_0F, P66, 0xef),
     addIntegers: three(MAP_0F, P66, 0xfe),
@@ -210,6 +253,30 @@ export function createAssembler() {
     toFloats: two(MAP_0F, NONE, 0x5b),
     /** Rounds to the nearest, ties to even. */
     toIntegers: two(MAP_0F, P66, 0x5b),
+    /** The nearest whole numbers as floats. */
+    round(target: number, source: number): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x08 }, target, 0, source);
+      byte(0);
+    },
+    /** Sixteen numbers of 16 bits from memory, IEEE half precision. */
+    loadHalves: two(MAP_0F38, P66, 0x13),
+    storeHalves(target: Memory, source: number): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x1d }, source, 0, target);
+      byte(0);
+    },
+    /** Eight numbers from memory, twice. */
+    loadEightTwice: (target: number, source: Memory): void =>
+      vector({ map: MAP_0F38, prefix: P66, opcode: 0x1b, wide: true }, target, 0, source),
+    /** target_i = source at the place that `places` has at i. */
+    permute: three(MAP_0F38, P66, 0x16),
+    /** Into a mask register: where a and b compare so, and, with `among`, where that mask has it as well. */
+    compareIntegers(mask: number, where: number, a: number, b: Operand, among = 0): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x1f, mask: among }, mask, a, b);
+      byte(where);
+    },
+    /** target = b where the mask has it, else a. */
+    blend: (target: number, mask: number, a: number, b: number): void =>
+      vector({ map: MAP_0F38, prefix: P66, opcode: 0x65, mask }, target, a, b),
     /** Moves whole quarters of a vector. */
     shuffleQuarters(target: number, source: number, order: number): void {
       vector({ map: MAP_0F3A, prefix: P66, opcode: 0x23 }, target, source, source);
