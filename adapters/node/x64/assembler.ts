@@ -117,10 +117,7 @@ export function createAssembler() {
         (not(reg, 4) << 4) |
         map,
       (wide ? 0x80 : 0) | ((~second & 15) << 3) | 4 | prefix,
-      ((scalar ? 0 : 2) << 5) |
-        (!inRegister && rm.forAll === true ? 0x10 : 0) |
-        (not(second, 4) << 3) |
-        mask,
+      ((scalar ? 0 : 2) << 5) | (!inRegister && rm.forAll === true ? 0x10 : 0) | (not(second, 4) << 3) | mask,
       opcode,
     );
     operand(reg, rm);
@@ -180,9 +177,9 @@ export function createAssembler() {
     shl: generalShift(4),
     shr: generalShift(5),
     /** Down to a multiple of a power of two. */
-    align: (target: number, bytes: number): void => {
+    align: (target: number, multiple: number): void => {
       general([0x81], 4, target);
-      int32(-bytes);
+      int32(-multiple);
     },
     /** rax and rdx: quotient and remainder of rax by a number, both not negative. */
     divideRax(by: Operand): void {

@@ -93,8 +93,8 @@ const TERMS = 7;
 /** Numbers that the code looks up, and where. */
 const [ORDER_AT, TWICE_AT, SIGNS_AT, SCALARS_AT] = [0, 64, 128, 192];
 const scalarAt = (i: number): number => SCALARS_AT + 4 * i;
-const [LOWEST_AT, LEAST_EXPONENT_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT] = [0, 1, 2, 3, 4].map(
-  (i) => scalarAt(TERMS + i),
+const [LOWEST_AT, LEAST_EXPONENT_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT] = [0, 1, 2, 3, 4].map((i) =>
+  scalarAt(TERMS + i),
 ) as [number, number, number, number, number];
 
 /** For `appendCode` and `attendCode`. */
@@ -108,7 +108,11 @@ export function attentionConstants({ scale }: AttentionShape): Float32Array<Arra
     ...Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? -1 : 1)),
     // 2^x = Σ (x ln 2)^n / n!, to 1.2e-7 for |x| ≤ ½.
     ...Array.from({ length: TERMS }, (_, n) => Math.LN2 ** n / factorial(n)),
-    ...[LOWEST, LEAST_EXPONENT, LARGEST_HALF, -LARGEST_HALF, scale * Math.LOG2E],
+    LOWEST,
+    LEAST_EXPONENT,
+    LARGEST_HALF,
+    -LARGEST_HALF,
+    scale * Math.LOG2E,
   ];
   const all = new Float32Array(integers.length + floats.length);
   new Int32Array(all.buffer).set(integers);

@@ -29,7 +29,11 @@ interface Sequence {
   }[];
 }
 
-function randomSequence(seed: number, { heads, kvHeads, headSize }: AttentionShape, length: number): Sequence {
+function randomSequence(
+  seed: number,
+  { heads, kvHeads, headSize }: AttentionShape,
+  length: number,
+): Sequence {
   const random = createRandom(seed);
   const normals = (count: number) => Float32Array.from({ length: count }, () => 2 * random.normal());
   return {
@@ -41,6 +45,8 @@ function randomSequence(seed: number, { heads, kvHeads, headSize }: AttentionSha
   };
 }
 
+const addressOf = ({ values }: NativeFloats): bigint => koffi.address(values);
+
 /** The cache's memory and the code, for sequences that are read in pieces. */
 function openAttention(shape: AttentionShape, slots: number, window: number) {
   const { heads, kvHeads, headSize } = shape;
@@ -51,7 +57,6 @@ function openAttention(shape: AttentionShape, slots: number, window: number) {
     all.push(made);
     return made;
   };
-  const of = ({ values }: NativeFloats): bigint => koffi.address(values);
   const pairs = headSize / 2;
   const table = (angle: (x: number) => number) =>
     memory(
@@ -59,7 +64,7 @@ function openAttention(shape: AttentionShape, slots: number, window: number) {
         angle(Math.floor(i / pairs) * BASE ** ((-2 * (i % pairs)) / headSize)),
       ),
     );
-  const constants = of(memory(attentionConstants(shape)));
+  const constants = addressOf(memory(attentionConstants(shape)));
   const code = nativeCode([
     appendCode(shape, constants),
     ...Array.from({ length: MOST_QUERIES }, (_, i) => attendCode(shape, constants, i + 1)),
@@ -77,11 +82,11 @@ function openAttention(shape: AttentionShape, slots: number, window: number) {
   // What no token has been written to may hold anything.
   const caches = [memory(cacheSize), memory(cacheSize)] as const;
   for (const cache of caches) new Uint16Array(cache.values.buffer).fill(0x7e00);
-  put(ATTENTION.keys, of(caches[0]));
-  put(ATTENTION.values, of(caches[1]));
+  put(ATTENTION.keys, addressOf(caches[0]));
+  put(ATTENTION.values, addressOf(caches[1]));
   put(ATTENTION.headBytes, CAPACITY * headSize * 2);
-  put(ATTENTION.cos, of(table(Math.cos)));
-  put(ATTENTION.sin, of(table(Math.sin)));
+  put(ATTENTION.cos, addressOf(table(Math.cos)));
+  put(ATTENTION.sin, addressOf(table(Math.sin)));
   put(ATTENTION.positions, CONTEXT);
   put(ATTENTION.window, window);
 
@@ -105,20 +110,21 @@ function openAttention(shape: AttentionShape, slots: number, window: number) {
     const perHead = (count * heads) / kvHeads;
     const groups = Math.ceil(perHead / MOST_QUERIES);
     const groupQueries = Math.ceil(perHead / groups);
-    put(ATTENTION.queries, of(packed));
-    put(ATTENTION.newKeys, of(packed) + BigInt(4 * heads * headSize));
-    put(ATTENTION.newValues, of(packed) + BigInt(4 * (heads + kvHeads) * headSize));
+    put(ATTENTION.queries, addressOf(packed));
+    put(ATTENTION.newKeys, addressOf(packed) + BigInt(4 * heads * headSize));
+    put(ATTENTION.newValues, addressOf(packed) + BigInt(4 * (heads + kvHeads) * headSize));
     for (const stride of [ATTENTION.queryStride, ATTENTION.newKeyStride, ATTENTION.newValueStride]) {
       put(stride, 4 * width);
     }
-    put(ATTENTION.lastIndex, of(last));
-    put(ATTENTION.output, of(output));
+    put(ATTENTION.lastIndex, addressOf(last));
+    put(ATTENTION.output, addressOf(output));
     put(ATTENTION.sequences, sequences.length);
     put(ATTENTION.tokens, count);
     put(ATTENTION.groups, groups);
     put(ATTENTION.groupQueries, groupQueries);
-    append!(of(fields), 0);
-    for (let i = 0; i < sequences.length * kvHeads * groups; i++) attend[groupQueries - 1]!(of(fields), i);
+    append!(addressOf(fields), 0);
+    for (let i = 0; i < sequences.length * kvHeads * groups; i++)
+      attend[groupQueries - 1]!(addressOf(fields), i);
     return output.values.slice();
   }
   return { read, release: () => all.forEach((part) => part.release()) };
@@ -182,7 +188,8 @@ describe.runIf(hasProducts())("attention in machine code", () => {
     const compare = (row: Float32Array, sequence: Sequence, token: number): void => {
       const right = expected(sequence, token, shape, window);
       for (const [i, value] of right.entries()) {
-        if (!(Math.abs(row[i]! - value) < 2e-3)) throw new Error(`token ${token}, ${i}: ${row[i]} for ${value}`);
+        if (!(Math.abs(row[i]! - value) < 2e-3))
+          throw new Error(`token ${token}, ${i}: ${row[i]} for ${value}`);
       }
     };
     for (const [start, count] of [
