@@ -73,14 +73,15 @@ interface Run {
 
 /** @param prefixBytes for keys and values of what was read before; 0: none are kept */
 export function createBatchReader(session: NativeSession, shape: ModelShape, prefixBytes = 0): BatchReader {
-  const cache = createKvCache(shape);
-  const prefixes = createPrefixStore(BLOCK_TOKENS * tokenBytes(shape), prefixBytes);
+  const { attends } = session;
+  const cache = createKvCache(shape, attends);
+  const prefixes = createPrefixStore(BLOCK_TOKENS * tokenBytes(shape, attends), prefixBytes);
   const sequences = new Map<number, Open>();
   /** By slot. */
   const lengths: number[] = [];
   let waiting: Waiting[] = [];
   let chunkIsNext = false;
-  const windows = hasWindows(shape);
+  const windows = !attends && hasWindows(shape);
   /** The last run's sequences that are still open, and when it ended and how long it took, milliseconds. */
   let company = { of: new Set<Open>(), endedAt: 0, tookMs: 0 };
 
@@ -177,8 +178,8 @@ export function createBatchReader(session: NativeSession, shape: ModelShape, pre
     const inputs = new Map<string, NativeTensor>([
       [GRAPH_PORTS.tokens, nativeTensor(ids, [count, tokens])],
       [GRAPH_PORTS.lastIndex, nativeTensor(last, [count])],
-      [GRAPH_PORTS.total, nativeTensor(held([Math.max(...last) + 1]), [])],
     ]);
+    if (!attends) inputs.set(GRAPH_PORTS.total, nativeTensor(held([Math.max(...last) + 1]), []));
     const windowStart = windows ? startOfWindows(members) : 0;
     if (windows) for (const input of windowInputs(last, windowStart, tokens)) inputs.set(...input);
     const outputs = new Map<string, NativeTensor>(
@@ -323,12 +324,11 @@ function finish({ job, reused, hidden, taps }: Waiting): void {
   job.finish({ reused, hidden, taps });
 }
 
-/** The states that any of them wants of these tokens. */
+/** The states that any of them wants of these tokens; the last in any case, since a run has a result. */
 function statesOf(members: readonly Waiting[], tokens: number): string[] {
   const wanting = members.filter(
     ({ job: { request }, done }) => done + tokens > request.tokens.length - request.rows,
   );
-  if (wanting.length === 0) return [];
   const layers = new Set(wanting.flatMap(({ job }) => job.request.taps));
   return [GRAPH_PORTS.hidden, ...[...layers].map((layer) => GRAPH_PORTS.residual(layer))];
 }

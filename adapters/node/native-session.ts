@@ -2,8 +2,8 @@ import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import koffi from "koffi";
 import type { Provider } from "./provider.ts";
-import { CALLED } from "./x64/product-operator.ts";
-import { hasProducts, openProducts, PRODUCT_DOMAIN } from "./x64/products.ts";
+import { openNativeGraph } from "./x64/native-graph.ts";
+import { CALLED, DOMAIN } from "./x64/operator.ts";
 
 /*
  * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
@@ -53,9 +53,19 @@ const WARNING = 2;
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
 const EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path";
-const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7 } as const;
+/** What tensors are made of, as onnxruntime numbers it. */
+const ELEMENT_TYPES = new Map<unknown, number>([
+  [Float32Array, 1],
+  [Uint16Array, 4],
+  [Int32Array, 6],
+  [BigInt64Array, 7],
+]);
 
-type Data = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
+type Data =
+  | Float32Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | BigInt64Array<ArrayBuffer>;
 
 /** A tensor over memory of ours; it is read and written in place. */
 export interface NativeTensor {
@@ -66,6 +76,11 @@ export interface NativeTensor {
 }
 
 export interface NativeSession {
+  /**
+   * Whether attention is computed by `attendCode`: keys and values are kept as that says, appended to where they lie, and
+   * no graph port but the last index tells lengths. Otherwise onnxruntime computes it, over float32.
+   */
+  readonly attends: boolean;
   /** Computes `outputs` from `inputs`, each a tensor by its name in the graph. @throws Error when the graph fails */
   run(inputs: Tensors, outputs: Tensors): void;
   release(): void;
@@ -214,10 +229,11 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
   // Idle threads that spin would take the cores from the other members.
   check(native, native.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
   addProvider(options, provider);
-  const { session, release } = openGraph(options, path, threads, provider);
+  const { session, attends, release } = openGraph(options, path, threads, provider);
   native.ReleaseSessionOptions(options);
   const names = createNames();
   return {
+    attends,
     run(inputs, outputs) {
       const [inputNames, inputPointers] = [names.of(inputs), pointersOf(inputs)];
       const [outputNames, outputPointers] = [names.of(outputs), pointersOf(outputs)];
@@ -231,39 +247,40 @@ export function openNativeSession({ path, threads, provider }: NativeSessionOpti
   };
 }
 
-interface OpenGraph {
+interface OpenGraph extends Pick<NativeSession, "attends"> {
   readonly session: Handle;
   release(): void;
 }
 
-/** A session of a graph, on the processor with products of ours where there can be any. */
+/** A session of a graph, on the processor with what there is in machine code. */
 function openGraph(options: Handle, path: string, threads: number, provider: Provider): OpenGraph {
   const { native, address, environment } = runtime();
-  const products = provider === "cpu" && hasProducts() ? openProducts(path, threads, address) : null;
-  if (products === null) {
+  const graph = provider === "cpu" ? openNativeGraph(path, threads, address) : null;
+  if (graph === null) {
     const session = made(native, native.CreateSession, environment, path, options);
-    return { session, release: () => void native.ReleaseSession(session) };
+    return { session, attends: false, release: () => void native.ReleaseSession(session) };
   }
-  const domain = made(native, native.CreateCustomOpDomain, PRODUCT_DOMAIN);
-  const releaseProducts = (): void => {
+  const domain = made(native, native.CreateCustomOpDomain, DOMAIN);
+  const releaseGraph = (): void => {
     native.ReleaseCustomOpDomain(domain);
-    products.release();
+    graph.release();
   };
   try {
-    const { model, operators } = products;
+    const { model, operators, attends } = graph;
     for (const operator of operators) check(native, native.CustomOpDomain_Add(domain, operator));
     check(native, native.AddCustomOpDomain(options, domain));
     check(native, native.AddSessionConfigEntry(options, EXTERNAL_DATA_FOLDER, dirname(path)));
     const session = made(native, native.CreateSessionFromArray, environment, model, model.length, options);
     return {
       session,
+      attends,
       release() {
         native.ReleaseSession(session);
-        releaseProducts();
+        releaseGraph();
       },
     };
   } catch (error) {
-    releaseProducts();
+    releaseGraph();
     throw error;
   }
 }
@@ -271,12 +288,7 @@ function openGraph(options: Handle, path: string, threads: number, provider: Pro
 /** A tensor over `data`. */
 export function nativeTensor(data: Data, dims: readonly number[]): NativeTensor {
   const { native, memory } = runtime();
-  const type =
-    data instanceof Float32Array
-      ? ELEMENT_TYPES.float32
-      : data instanceof Int32Array
-        ? ELEMENT_TYPES.int32
-        : ELEMENT_TYPES.int64;
+  const type = ELEMENT_TYPES.get(data.constructor);
   const shape = BigInt64Array.from(dims, BigInt);
   const create = native.CreateTensorWithDataAsOrtValue;
   const value = made(native, create, memory, data, data.byteLength, shape, dims.length, type);

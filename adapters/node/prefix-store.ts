@@ -1,11 +1,12 @@
 import { lru } from "tiny-lru";
+import type { KvValues } from "./kv-cache.ts";
 
 /** Keys and values of tokens that some sequence has read, kept for others that begin with the same. */
 export interface PrefixStore {
   /** The kept blocks that these tokens begin with, in their order; block i is of the tokens from i · BLOCK_TOKENS on. */
-  match(tokens: readonly number[]): readonly Float32Array[];
+  match(tokens: readonly number[]): readonly KvValues[];
   /** Keeps the whole blocks of these tokens. @param take block i of them; asked for only where it is not kept yet */
-  keep(tokens: readonly number[], take: (block: number) => Float32Array): void;
+  keep(tokens: readonly number[], take: (block: number) => KvValues): void;
   clear(): void;
 }
 
@@ -15,7 +16,7 @@ export const BLOCK_TOKENS = 32;
 interface Block {
   /** Its own, never given twice: a block's key holds its parent's, so that a key stands for all tokens up to its end. */
   readonly id: number;
-  readonly values: Float32Array;
+  readonly values: KvValues;
 }
 
 const ROOT = 0;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import koffi from "koffi";
 import { describe, expect, test } from "vitest";
 import { nativeCode, nativeFloats } from "../../adapters/node/native-memory.ts";
-import { numberCode } from "../../adapters/node/x64/product-operator.ts";
+import { numberCode } from "../../adapters/node/x64/operator.ts";
 
 /** Of this process, bytes. */
 const resident = (): number =>

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { KvValues } from "../../adapters/node/kv-cache.ts";
 import { BLOCK_TOKENS, createPrefixStore } from "../../adapters/node/prefix-store.ts";
 
 const BLOCK_BYTES = 1000;
@@ -10,7 +11,7 @@ const texts = fc
   .map((kinds) => kinds.flatMap((kind) => Array.from({ length: BLOCK_TOKENS }, () => kind)));
 
 /** What a block is kept as: all tokens up to its end, which nothing else may stand for. */
-const valuesOf = (tokens: readonly number[], block: number): Float32Array =>
+const valuesOf = (tokens: readonly number[], block: number): KvValues =>
   Float32Array.from(tokens.slice(0, (block + 1) * BLOCK_TOKENS));
 
 const shared = (a: readonly number[], b: readonly number[]): number => {
@@ -39,7 +40,7 @@ describe("beginnings that were read before", () => {
     const store = createPrefixStore(BLOCK_BYTES, 100 * BLOCK_BYTES);
     const tokens = Array.from({ length: 3 * BLOCK_TOKENS + 5 }, (_, i) => i);
     const taken: number[] = [];
-    const take = (block: number): Float32Array => {
+    const take = (block: number): KvValues => {
       taken.push(block);
       return valuesOf(tokens, block);
     };
@@ -56,7 +57,7 @@ describe("beginnings that were read before", () => {
         (kept, most) => {
           const store = createPrefixStore(BLOCK_BYTES, most * BLOCK_BYTES + 1);
           for (const tokens of kept) store.keep(tokens, (block) => valuesOf(tokens, block));
-          const distinct = new Set<Float32Array>();
+          const distinct = new Set<KvValues>();
           for (const tokens of kept) {
             for (const [block, values] of store.match(tokens).entries()) {
               expect(values).toEqual(valuesOf(tokens, block));

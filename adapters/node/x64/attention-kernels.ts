@@ -25,20 +25,22 @@ import {
 } from "./assembler.ts";
 
 /*
- * Grouped-query attention with rotary positions over a cache in half precision, softmax(q kᵀ / √head) v, one pass over the keys:
- * with the largest score m so far, l = Σ e^(s − m) and o = Σ e^(s − m) v are corrected as m grows (Milakov & Gimelshein 2018,
- * arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135). The rows are the queries of the tokens read now by the heads that share keys; up to
- * six of them are computed together, over 64 keys at a time: so that a key's row is read once for all of them.
+ * Grouped-query attention with rotary positions over a cache in half precision, softmax(q kᵀ / √head) v, one pass over the
+ * keys: with the largest score m so far, l = Σ e^(s − m) and o = Σ e^(s − m) v are corrected as m grows (Milakov &
+ * Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135). The rows are the queries of the tokens read now by
+ * the heads that share keys; up to six of them are computed together, over 64 keys at a time: so that a key's row is read
+ * once for all of them.
  *
- * The cache of a layer is (sequences, kvHeads, capacity, head), values as that says. Keys lie in tiles of 16 tokens, (head, 16) each, so that
- * the products with 16 keys are sums of vectors, and a token's key is a column of its tile.
+ * The cache of a layer is (sequences, kvHeads, capacity, head), values as that says. Keys lie in tiles of 16 tokens,
+ * (head, 16) each, so that the products with 16 keys are sums of vectors, and a token's key is a column of its tile.
  */
 
 /** Queries that are computed together at most. */
 export const MOST_QUERIES = 6;
 /** Keys that are computed together; a cache has room for a multiple. */
 export const KEYS_AT_ONCE = 64;
-const TILE_KEYS = 16;
+/** Tokens whose keys lie together. */
+export const TILE_KEYS = 16;
 const TILES = KEYS_AT_ONCE / TILE_KEYS;
 
 /** What one graph's layers share. */
@@ -124,7 +126,10 @@ const LANES = 16;
 const FLOAT = 4;
 const HALF = 2;
 
-/** Turns a head at `from` to its position, whose angles are at `cos` and `sin`, to `to`; by `factor` where there is one. Changes vectors 0 to 6. */
+/**
+ * Turns a head at `from` to its position, whose angles are at `cos` and `sin`, to `to`; by `factor` where there is one.
+ * Changes vectors 0 to 6.
+ */
 function rotate(
   a: Assembler,
   { headSize, interleaved }: AttentionShape,
@@ -321,8 +326,8 @@ function frameOf(count: number, headSize: number) {
 }
 
 /**
- * Code of f(attention, i): `count` queries of group i % groups of the head and sequence i / groups attend to what they see, their own tokens included,
- * which must be in the cache.
+ * Code of f(attention, i): `count` queries of group i % groups of the head and sequence i / groups attend to what they see,
+ * their own tokens included, which must be in the cache.
  */
 export function attendCode(shape: AttentionShape, constants: bigint, count: number): Uint8Array {
   const { headSize } = shape;
@@ -498,8 +503,8 @@ export function attendCode(shape: AttentionShape, constants: bigint, count: numb
 }
 
 /**
- * Of the attention at rbx and the part in rsi: turns its queries to their positions and scales them, notes which keys each sees and where its output
- * goes. R14 and R15: keys and values of its head.
+ * Of the attention at rbx and the part in rsi: turns its queries to their positions and scales them, notes which keys each
+ * sees and where its output goes. R14 and R15: keys and values of its head.
  */
 function beginQueries(
   a: Assembler,
@@ -512,7 +517,7 @@ function beginQueries(
   const sharing = heads / kvHeads;
   const [headBytes, outputStride] = [headSize * FLOAT, heads * headSize * FLOAT];
   const [tokens, sameToken, begun] = [a.label(), a.label(), a.label()];
-  // R8: sequence, R9: head of keys; R10: token, R11: which of the heads that share these keys, of the group's first query.
+  // R8: sequence, R9: head of keys; R10: token, R11: which of the heads that share these keys, of the first query.
   a.mov(RAX, RSI);
   a.divideRax(at(RBX, ATTENTION.groups));
   a.mov(RSI, RDX);

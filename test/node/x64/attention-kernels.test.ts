@@ -11,7 +11,7 @@ import {
   MOST_QUERIES,
   type AttentionShape,
 } from "../../../adapters/node/x64/attention-kernels.ts";
-import { hasProducts } from "../../../adapters/node/x64/products.ts";
+import { hasOperators } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
 import { float16Values, nearestFloat16 } from "../../../src/weights/float16.ts";
 
@@ -174,7 +174,7 @@ const shapes: readonly AttentionShape[] = [
 ];
 const UNSEEN = 2 ** 31 - 1;
 
-describe.runIf(hasProducts())("attention in machine code", () => {
+describe.runIf(hasOperators())("attention in machine code", () => {
   const opened: { release(): void }[] = [];
   afterAll(() => opened.forEach((one) => one.release()));
 

@@ -15,7 +15,7 @@ import {
   TILE_BLOCK_BYTES,
   tilesOf,
 } from "../../../adapters/node/x64/product-kernels.ts";
-import { hasProducts } from "../../../adapters/node/x64/products.ts";
+import { hasOperators } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
 import { quantizeBlocks } from "../../../src/weights/quantize.ts";
 
@@ -102,7 +102,7 @@ function expected(x: Float32Array, w: Float32Array, rows: number, columns: numbe
   });
 }
 
-describe.runIf(hasProducts())("a product in machine code", () => {
+describe.runIf(hasOperators())("a product in machine code", () => {
   test.each([
     [1, 1, 64, 32],
     [1, 1, 96, 576],

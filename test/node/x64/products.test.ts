@@ -5,7 +5,8 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nativeTensor, openNativeSession } from "../../../adapters/node/native-session.ts";
 import { PANEL_ROWS } from "../../../adapters/node/x64/product-kernels.ts";
-import { hasProducts, openProducts } from "../../../adapters/node/x64/products.ts";
+import { openNativeGraph } from "../../../adapters/node/x64/native-graph.ts";
+import { hasOperators } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
 import { GRAPH_PORTS } from "../../../src/weights/graph-ports.ts";
 import { buildLinearDecoder } from "../../../src/weights/head.ts";
@@ -39,8 +40,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("a graph's products with 8-bit weights", () => {
-  test.runIf(hasProducts())("are operators of ours, without the weights that they have packed", () => {
-    const products = openProducts(path, 1, () => 0n);
+  test.runIf(hasOperators())("are operators of ours, without the weights that they have packed", () => {
+    const products = openNativeGraph(path, 1, () => 0n);
     expect(products?.operators).toHaveLength(1);
     expect(products?.model.length).toBeLessThan(1_000);
     products?.release();
