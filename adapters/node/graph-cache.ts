@@ -13,6 +13,8 @@ import { buildLinearDecoder, type LinearDecoder } from "../../src/weights/head.t
 import { buildModelGraphs } from "../../src/weights/model-graphs.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import { openFileBytes } from "./file-bytes.ts";
+import { computesProducts } from "./native-session.ts";
+import type { Provider } from "./provider.ts";
 
 /** Raise these whenever the builder writes other graphs from the same weights: cached ones are then built anew. */
 export const MEMBER_VERSION = 3;
@@ -43,6 +45,8 @@ export interface MemberGraphOptions {
   /** For the progress bar. */
   readonly label: string;
   readonly progress?: Progress | undefined;
+  /** What they will run on. Default: the processor. */
+  readonly provider?: Provider | undefined;
 }
 
 /** A sentence encoder's graph on disk. */
@@ -106,8 +110,9 @@ const headSchema = z.object({ width: z.int().positive(), vocabularySize: z.int()
 
 /** The graphs of a member, built from its weight file unless they are there. */
 export async function memberGraphs(options: MemberGraphOptions): Promise<MemberFiles> {
-  const { weightsHash, label, progress = silentProgress } = options;
-  const folder = join(options.directory, `${weightsHash}-v${MEMBER_VERSION}`);
+  const { weightsHash, label, progress = silentProgress, provider = "cpu" } = options;
+  const lowBits = computesProducts(provider);
+  const folder = join(options.directory, `${weightsHash}-v${MEMBER_VERSION}${lowBits ? "-low-bits" : ""}`);
   await buildOnce(folder, async (target) => {
     const source = await openFileBytes(options.weightPath);
     try {
@@ -117,6 +122,7 @@ export async function memberGraphs(options: MemberGraphOptions): Promise<MemberF
         buildModelGraphs(weights, {
           location: WEIGHTS,
           sink,
+          lowBits,
           onProgress: (done, total) => progress.update(Math.round((done / total) * source.size)),
         }),
       );

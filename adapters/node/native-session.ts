@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import koffi from "koffi";
 import type { Provider } from "./provider.ts";
 import { openNativeGraph } from "./x64/native-graph.ts";
-import { CALLED, DOMAIN } from "./x64/operator.ts";
+import { CALLED, DOMAIN, hasOperators } from "./x64/operator.ts";
 
 /*
  * onnxruntime by its C interface. Its Node binding copies every result of a run into a new array, so a cache that is a
@@ -252,10 +252,15 @@ interface OpenGraph extends Pick<NativeSession, "attends"> {
   release(): void;
 }
 
+/** Whether products and attentions are computed in machine code of ours, so that graphs may have `LOW_BIT_PRODUCT`. */
+export function computesProducts(provider: Provider): boolean {
+  return provider === "cpu" && hasOperators();
+}
+
 /** A session of a graph, on the processor with what there is in machine code. */
 function openGraph(options: Handle, path: string, threads: number, provider: Provider): OpenGraph {
   const { native, address, environment } = runtime();
-  const graph = provider === "cpu" ? openNativeGraph(path, threads, address) : null;
+  const graph = computesProducts(provider) ? openNativeGraph(path, threads, address) : null;
   if (graph === null) {
     const session = made(native, native.CreateSession, environment, path, options);
     return { session, attends: false, release: () => void native.ReleaseSession(session) };

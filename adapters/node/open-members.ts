@@ -105,6 +105,7 @@ export async function prepareMember(id: string, options: OpenOptions): Promise<M
     weightsHash: file.sha256,
     label: manifest.id,
     progress,
+    provider: options.provider,
   });
   return { id: manifest.id, path, files };
 }

@@ -4,7 +4,13 @@ import type { WeightFile } from "./gguf.ts";
 import { GRAPH_PORTS } from "./graph-ports.ts";
 import type { ModelShape } from "./model-shape.ts";
 import { createOnnxGraph, type OnnxGraph } from "./onnx-graph.ts";
-import { gatherRows, linear, type QuantizedMatrix, storeMatrices } from "./quantized-matrix.ts";
+import {
+  gatherRows,
+  linear,
+  type QuantizedMatrix,
+  storeLowBitMatrices,
+  storeMatrices,
+} from "./quantized-matrix.ts";
 
 /** What an architecture writes its blocks with. */
 export interface Body {
@@ -34,11 +40,13 @@ export interface BodyOptions {
   readonly shape: ModelShape;
   readonly architecture: Architecture;
   readonly embedding: QuantizedMatrix;
+  /** Matrices that the file has in 4 or 5 bits stay so. */
+  readonly lowBits: boolean;
 }
 
 /** Writes the graph from token ids to the final hidden states, every residual stream an output. */
 export async function buildBody(options: BodyOptions): Promise<Uint8Array<ArrayBuffer>> {
-  const { weights, data, shape } = options;
+  const { weights, data, shape, lowBits } = options;
   const graph = createOnnxGraph("body");
   const tokens = graph.input(GRAPH_PORTS.tokens, "int64", ["b", "t"]);
   const lengths = sequenceLengths(graph, shape);
@@ -56,7 +64,8 @@ export async function buildBody(options: BodyOptions): Promise<Uint8Array<ArrayB
       });
     },
     async project(x, ...names) {
-      return linear(graph, names.join("+"), await storeMatrices(data, weights, names), x);
+      const few = lowBits ? await storeLowBitMatrices(data, weights, names) : null;
+      return linear(graph, names.join("+"), few ?? (await storeMatrices(data, weights, names)), x);
     },
   };
   const blocks = await options.architecture(body);

@@ -1,5 +1,12 @@
 import type { ByteSource } from "./byte-source.ts";
-import { blockLayout, dequantize, tensorTypes, typeNumbered } from "./dequantize.ts";
+import {
+  blockLayout,
+  dequantize,
+  splitLowBits,
+  tensorTypes,
+  typeNumbered,
+  type LowBitBlocks,
+} from "./dequantize.ts";
 import { ggufLimits, readGgufHeader, type TensorEntry } from "./gguf-header.ts";
 import { createMetadata, type Metadata } from "./metadata.ts";
 
@@ -26,6 +33,8 @@ export interface WeightFile {
    * @throws RangeError when there is no such tensor or no such rows
    */
   rows(name: string, first: number, count: number): Promise<Float32Array>;
+  /** The same rows as codes of few bits, of a tensor whose type has `lowBitsOf`. @throws TypeError on another */
+  lowBitRows(name: string, first: number, count: number): Promise<LowBitBlocks>;
 }
 
 /**
@@ -99,6 +108,21 @@ function createWeightFile(
     if (info === undefined) throw new RangeError(`weights: no tensor ${name} among ${tensors.size}`);
     return info;
   };
+  const read = async (name: string, first: number, count: number): Promise<[string, Uint8Array]> => {
+    const { type, shape, offset, bytes } = find(name);
+    const rows = shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
+    if (
+      !Number.isSafeInteger(first) ||
+      !Number.isSafeInteger(count) ||
+      first < 0 ||
+      count < 0 ||
+      first + count > rows
+    ) {
+      throw new RangeError(`weights: ${count} rows from ${first} asked of ${name}, which has ${rows} rows`);
+    }
+    const rowBytes = bytes / rows;
+    return [type, await source.read(offset + first * rowBytes, count * rowBytes)];
+  };
   return {
     metadata,
     tensors,
@@ -106,20 +130,7 @@ function createWeightFile(
       const { type, offset, bytes } = find(name);
       return dequantize(type, await source.read(offset, bytes));
     },
-    async rows(name, first, count) {
-      const { type, shape, offset, bytes } = find(name);
-      const rows = shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
-      if (
-        !Number.isSafeInteger(first) ||
-        !Number.isSafeInteger(count) ||
-        first < 0 ||
-        count < 0 ||
-        first + count > rows
-      ) {
-        throw new RangeError(`weights: ${count} rows from ${first} asked of ${name}, which has ${rows} rows`);
-      }
-      const rowBytes = bytes / rows;
-      return dequantize(type, await source.read(offset + first * rowBytes, count * rowBytes));
-    },
+    rows: async (name, first, count) => dequantize(...(await read(name, first, count))),
+    lowBitRows: async (name, first, count) => splitLowBits(...(await read(name, first, count))),
   };
 }

@@ -21,6 +21,11 @@ export interface ModelGraphOptions {
   readonly location: string;
   /** Takes the external data. */
   readonly sink: ByteSink;
+  /**
+   * Matrices of the body that the file has in 4 or 5 bits stay so, as nodes that onnxruntime knows only where they are
+   * ours. Default: all become 8-bit.
+   */
+  readonly lowBits?: boolean;
   /** Weights done, of all in the file. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -28,7 +33,7 @@ export interface ModelGraphOptions {
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = { llama, gemma3 };
 
 /**
- * Builds a decoder's graphs from its weights, all matrices in 8-bit blocks of 32.
+ * Builds a decoder's graphs from its weights, all matrices in blocks of 32.
  * Holds some 16 MiB of float32 weights at a time.
  * @throws Error when the architecture is unknown, or when the file holds a tensor that the graph would not use
  */
@@ -45,7 +50,8 @@ export async function buildModelGraphs(
   const { file, finish } = countReads(weights, options.onProgress);
   const data = createExternalData(options.location, options.sink);
   const embedding = await storeMatrices(data, file, ["token_embd.weight"]);
-  const body = await buildBody({ weights: file, data, shape, architecture, embedding });
+  const { lowBits = false } = options;
+  const body = await buildBody({ weights: file, data, shape, architecture, embedding, lowBits });
   // Without a head of its own a model decodes with its embedding.
   const head = file.tensors.has("output.weight")
     ? await storeMatrices(data, file, ["output.weight"])
@@ -62,18 +68,30 @@ function countReads(
   const used = new Set<string>();
   const total = [...weights.tensors.values()].reduce((sum, tensor) => sum + weightCount(tensor), 0);
   let done = 0;
-  function follow(name: string, values: Float32Array): Float32Array {
+  function follow(name: string, count: number): void {
     used.add(name);
-    done += values.length;
+    done += count;
     onProgress(done, total);
-    return values;
   }
   return {
     file: {
       metadata: weights.metadata,
       tensors: weights.tensors,
-      tensor: async (name) => follow(name, await weights.tensor(name)),
-      rows: async (name, first, count) => follow(name, await weights.rows(name, first, count)),
+      async tensor(name) {
+        const values = await weights.tensor(name);
+        follow(name, values.length);
+        return values;
+      },
+      async rows(name, first, count) {
+        const values = await weights.rows(name, first, count);
+        follow(name, values.length);
+        return values;
+      },
+      async lowBitRows(name, first, count) {
+        const blocks = await weights.lowBitRows(name, first, count);
+        follow(name, blocks.codes.length);
+        return blocks;
+      },
     },
     finish() {
       const unused = [...weights.tensors.keys()].filter((name) => !used.has(name));

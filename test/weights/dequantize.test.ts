@@ -1,6 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { blockLayout, dequantize, tensorTypes } from "../../src/weights/dequantize.ts";
+import {
+  blockLayout,
+  dequantize,
+  lowBitsOf,
+  splitLowBits,
+  tensorTypes,
+} from "../../src/weights/dequantize.ts";
 
 const golden = JSON.parse(
   readFileSync(new URL("../golden/dequantize.json", import.meta.url), "utf8"),
@@ -21,6 +27,18 @@ describe.each(Object.entries(golden))("%s", (type, { bytes, values }) => {
     expect(bitsOf(dequantize(type, decode(bytes)))).toEqual(expected);
   });
 
+  test.runIf(lowBitsOf(type) !== null)("is codes of few bits with scales and minima, exactly", () => {
+    const blocks = splitLowBits(type, decode(bytes));
+    expect(Math.max(...blocks.codes)).toBeLessThan(2 ** blocks.bits);
+    const together = Float32Array.from(
+      blocks.codes,
+      (code, i) => blocks.scales[i >> 5]! * code + blocks.minima[i >> 5]! + 0,
+    );
+    // Zeros without a sign.
+    const expected = new Float32Array(decode(values).buffer).map((value) => value + 0);
+    expect(bitsOf(together)).toEqual(bitsOf(expected));
+  });
+
   test("does not depend on where its bytes lie in a buffer", () => {
     const shifted = new Uint8Array(decode(bytes).length + 3);
     shifted.set(decode(bytes), 3);
@@ -32,6 +50,11 @@ describe.each(Object.entries(golden))("%s", (type, { bytes, values }) => {
     expect(() => dequantize(type, new Uint8Array(whole + 1))).toThrow(`got ${whole + 1} bytes`);
     expect(dequantize(type, new Uint8Array(0))).toEqual(new Float32Array(0));
   });
+});
+
+test("types of more bits are not split", () => {
+  expect(lowBitsOf("Q6_K")).toBeNull();
+  expect(() => splitLowBits("Q8_0", new Uint8Array(34))).toThrow("got Q8_0");
 });
 
 test("an unknown type is refused by name", () => {

@@ -8,11 +8,12 @@ interface Built extends ModelGraphs {
   readonly progress: readonly number[];
 }
 
-async function build(options?: TinyWeightsOptions): Promise<Built> {
+async function build(options?: TinyWeightsOptions, lowBits = false): Promise<Built> {
   let dataBytes = 0;
   const progress: number[] = [];
   const graphs = await buildModelGraphs(createTinyWeights(options), {
     location: "weights.bin",
+    lowBits,
     sink: async (bytes) => {
       dataBytes += bytes.byteLength;
     },
@@ -65,6 +66,36 @@ test("a model with a head of its own decodes with that", async () => {
     places(body).get("token_embd.weight.codes")?.offset ?? 0,
   );
   expect(shape.vocabularySize).toBe(40);
+});
+
+const named = (parts: readonly string[], type: string) =>
+  Object.fromEntries(parts.map((part) => [`blk.0.${part}.weight`, type]));
+
+/** Of each product with few. */
+const bitsOf = (body: Uint8Array): Map<string, number> =>
+  new Map(
+    read(body).node?.flatMap(({ opType, input, attribute }) => {
+      const bits = Number(attribute?.find(({ name }) => name === "bits")?.i);
+      return opType === "LowBitProduct" ? [[input?.[1] ?? "", bits] as const] : [];
+    }),
+  );
+
+test("matrices of few bits stay so where that is asked, and several as one with the most bits among them", async () => {
+  const types = {
+    ...named(["attn_q", "attn_k", "ffn_gate"], "Q4_1"),
+    ...named(["attn_v"], "Q5_0"),
+    ...named(["ffn_down"], "Q8_0"),
+  };
+  const { body, progress } = await build({ types }, true);
+  const qkv = ["attn_q", "attn_k", "attn_v"].map((part) => `blk.0.${part}.weight`).join("+");
+  expect(bitsOf(body)).toStrictEqual(
+    new Map([
+      [`${qkv}.codes`, 5],
+      ["blk.0.ffn_gate.weight.codes", 4],
+    ]),
+  );
+  expect(progress.at(-1)).toBe(1);
+  expect(bitsOf((await build({ types })).body).size).toBe(0);
 });
 
 test("progress never falls and ends at the whole file", async () => {

@@ -1,4 +1,5 @@
 import { createRandom } from "../../src/linalg/random.ts";
+import { blockLayout, splitLowBits } from "../../src/weights/dequantize.ts";
 import type { TensorInfo, WeightFile } from "../../src/weights/gguf.ts";
 import type { MetadataValue } from "../../src/weights/gguf-header.ts";
 import { createMetadata } from "../../src/weights/metadata.ts";
@@ -9,6 +10,8 @@ export interface TinyWeightsOptions {
   readonly metadata?: Readonly<Record<string, MetadataValue | undefined>>;
   /** Shapes put over the tiny model's own; null takes a tensor away. */
   readonly tensors?: Readonly<Record<string, readonly number[] | null>>;
+  /** Types of tensors that are not F32; what they hold is zeros. */
+  readonly types?: Readonly<Record<string, string>>;
 }
 
 const LAYERS = 2;
@@ -40,7 +43,8 @@ export function createTinyWeights(options: TinyWeightsOptions = {}): WeightFile 
   };
   const tensors = new Map<string, TensorInfo>();
   for (const [name, shape] of Object.entries(shapes)) {
-    if (shape !== null) tensors.set(name, { name, type: "F32", shape, offset: 0, bytes: 0 });
+    const type = options.types?.[name] ?? "F32";
+    if (shape !== null) tensors.set(name, { name, type, shape, offset: 0, bytes: 0 });
   }
   const read = (name: string): Float32Array => {
     const shape = tensors.get(name)?.shape;
@@ -57,6 +61,11 @@ export function createTinyWeights(options: TinyWeightsOptions = {}): WeightFile 
     async rows(name, first, count) {
       const columns = tensors.get(name)?.shape.at(-1) ?? 0;
       return read(name).slice(first * columns, (first + count) * columns);
+    },
+    async lowBitRows(name, _first, count) {
+      const { type = "", shape = [] } = tensors.get(name) ?? {};
+      const { elements, bytes } = blockLayout(type);
+      return splitLowBits(type, new Uint8Array(((count * (shape.at(-1) ?? 0)) / elements) * bytes));
     },
   };
 }

@@ -247,6 +247,15 @@ export function createAssembler() {
     addIntegers: three(MAP_0F, P66, 0xfe),
     subtractIntegers: three(MAP_0F, P66, 0xfa),
     shiftLeft: shift(6),
+    shiftRight: shift(2),
+    /** target = a + b byte by byte where the mask has it; elsewhere it stays. */
+    addBytes: (target: number, mask: number, a: number, b: number): void =>
+      vector({ map: MAP_0F, prefix: P66, opcode: 0xfc, mask }, target, a, b),
+    /** Sixty-four bits from memory into a mask register. */
+    loadMask(mask: number, { base, offset }: Memory): void {
+      byte(0xc4, (not(mask, 3) << 7) | 0x40 | (not(base, 3) << 5) | MAP_0F, 0xf8, 0x90);
+      operand(mask, { base, offset });
+    },
     toFloats: two(MAP_0F, NONE, 0x5b),
     /** Rounds to the nearest, ties to even. */
     toIntegers: two(MAP_0F, P66, 0x5b),

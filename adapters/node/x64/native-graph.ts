@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import onnxProto from "onnx-proto";
 import { takeAttentions } from "./attentions.ts";
-import { calledFunctions, createOperators, DOMAIN, hasOperators } from "./operator.ts";
+import { calledFunctions, createOperators, DOMAIN } from "./operator.ts";
 import { takeProducts } from "./products.ts";
 
 // The package is CommonJS and its names cannot be imported one by one.
@@ -21,16 +21,15 @@ export interface NativeGraph {
 }
 
 /**
- * Takes out of a graph what is computed in machine code here.
+ * Takes out of a graph what is computed in machine code where the processor `hasOperators`.
  * @param path of the graph @param threads that share an operator @param address of a function in onnxruntime's table
- * @returns null where that is nothing, or the processor has no such code
+ * @returns null where that is nothing
  */
 export function openNativeGraph(
   path: string,
   threads: number,
   address: (place: number) => bigint,
 ): NativeGraph | null {
-  if (!hasOperators()) return null;
   const model = onnx.ModelProto.decode(readFileSync(path));
   const { graph } = model;
   if (!graph) return null;

@@ -28,7 +28,7 @@ export const DOMAIN = "concord";
 export function hasOperators(): boolean {
   if (process.platform !== "linux" || process.arch !== "x64") return false;
   const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.split(" ") ?? [];
-  return flags.includes("avx512f") && flags.includes("avx512_vnni");
+  return ["avx512f", "avx512bw", "avx512_vnni"].every((flag) => flags.includes(flag));
 }
 
 /** Functions of onnxruntime that the operators call: places in its table. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { LOW_BIT_PRODUCT } from "../../../src/weights/quantized-matrix.ts";
 import koffi from "koffi";
 import type { onnx as Onnx } from "onnx-proto";
 import { nativeCode, nativeFloats, type NativeFloats } from "../native-memory.ts";
@@ -12,9 +13,10 @@ import {
   PANEL_ROWS,
   PRODUCT,
   quantizeCode,
+  type Bits,
   RECORD_BYTES,
   TILE,
-  TILE_BLOCK_BYTES,
+  tileBlockBytes,
   tilesOf,
 } from "./product-kernels.ts";
 import { behind, DOMAIN, TYPES, type Functions, type Operator } from "./operator.ts";
@@ -24,8 +26,11 @@ interface Matrix {
   readonly node: Onnx.INodeProto;
   readonly rows: number;
   readonly columns: number;
+  readonly bits: Bits;
   readonly codes: Stored;
   readonly scales: Stored;
+  /** Null with 8 bits. */
+  readonly minima: Stored | null;
 }
 
 interface Stored {
@@ -42,7 +47,7 @@ export interface TakenNodes {
 }
 
 /**
- * Makes the products with 8-bit blocks of 32 of a graph (MatMulNBits) nodes of ours, and packs their weights.
+ * Makes the products of a graph with blocks of 32, of 8 bits (MatMulNBits) or fewer, nodes of ours, and packs their weights.
  * @param folder of the graph's file @param threads that share a product
  * @returns null where the graph has none
  */
@@ -59,14 +64,18 @@ export function takeProducts(
   const codes = nativeFloats(((PANEL_ROWS + MOST_ROWS) * (deepest / BLOCK) * RECORD_BYTES) / 4);
   const constants = nativeFloats(CONSTANTS.length);
   constants.values.set(CONSTANTS);
+  const at = koffi.address(constants.values);
+  const widths = [...new Set(matrices.map(({ bits }) => bits))];
   const code = nativeCode([
     productCode(functions),
-    quantizeCode(koffi.address(constants.values)),
-    ...Array.from({ length: MOST_ROWS }, (_, i) => multiplyCode(i + 1)),
+    quantizeCode(at),
+    ...widths.flatMap((bits) => Array.from({ length: MOST_ROWS }, (_, i) => multiplyCode(i + 1, bits, at))),
   ]);
   const [compute = 0n, quantize = 0n, ...multiply] = code.addresses;
-  const divisions = divisionsOf(multiply);
-  const operators = matrices.map(({ node, rows, columns }, i): Operator => {
+  const divisions = new Map(
+    widths.map((bits, i) => [bits, divisionsOf(multiply.slice(i * MOST_ROWS, (i + 1) * MOST_ROWS))]),
+  );
+  const operators = matrices.map(({ node, rows, columns, bits }, i): Operator => {
     const name = `Product${i}`;
     node.opType = name;
     node.domain = DOMAIN;
@@ -80,7 +89,7 @@ export function takeProducts(
       [PRODUCT.blocks]: columns / BLOCK,
       [PRODUCT.rowBytes]: 4 * rows,
       [PRODUCT.tiles]: tiles,
-      [PRODUCT.tileBytes]: (columns / BLOCK) * TILE_BLOCK_BYTES,
+      [PRODUCT.tileBytes]: (columns / BLOCK) * tileBlockBytes(bits),
       [PRODUCT.lastTileAt]: 4 * (rows - TILE),
       [PRODUCT.tilesAtOnce]: tilesAtOnce,
     };
@@ -89,7 +98,7 @@ export function takeProducts(
       inputTypes: [TYPES.float32],
       compute,
       own: {
-        [PRODUCT_OPERATOR.divisions]: koffi.address(divisions.values),
+        [PRODUCT_OPERATOR.divisions]: koffi.address(divisions.get(bits)!.values),
         [PRODUCT_OPERATOR.quantize]: quantize,
         [PRODUCT_OPERATOR.calls]: Math.ceil(tiles / tilesAtOnce),
         ...behind(PRODUCT_OPERATOR.product, product),
@@ -100,7 +109,7 @@ export function takeProducts(
   return {
     operators,
     release() {
-      for (const part of [weights.memory, codes, constants, divisions, code]) part.release();
+      for (const part of [weights.memory, codes, constants, ...divisions.values(), code]) part.release();
     },
   };
 }
@@ -117,25 +126,26 @@ function matricesOf(graph: Onnx.IGraphProto, folder: string): Matrix[] {
     return { path: join(folder, location), offset: Number(offset ?? 0), length: Number(length) };
   };
   return (graph.node ?? []).flatMap((node): Matrix[] => {
-    const [, codesName, scalesName, ...others] = node.input ?? [];
+    const [, codesName, scalesName, minimaName, ...others] = node.input ?? [];
     const number = (key: string) => Number(node.attribute?.find(({ name }) => name === key)?.i ?? 0);
-    const [rows, columns] = [number("N"), number("K")];
-    const [codes, scales] = [find(codesName), find(scalesName)];
+    const [rows, columns, bits] = [number("N"), number("K"), number("bits")];
+    const [codes, scales, minima] = [find(codesName), find(scalesName), find(minimaName)];
+    const few = node.opType === LOW_BIT_PRODUCT;
     const ours =
-      node.opType === "MatMulNBits" &&
+      (few || (node.opType === "MatMulNBits" && bits === 8 && minimaName === undefined)) &&
       others.length === 0 &&
-      number("bits") === 8 &&
       number("block_size") === BLOCK &&
       columns % BLOCK === 0 &&
       rows >= TILE;
-    return ours && codes !== null && scales !== null ? [{ node, rows, columns, codes, scales }] : [];
+    if (!ours || codes === null || scales === null) return [];
+    return [{ node, rows, columns, bits: bits as Bits, codes, scales, minima }];
   });
 }
 
 /** All matrices in one piece of memory. */
 function packAll(matrices: readonly Matrix[]): { memory: NativeFloats; addresses: readonly bigint[] } {
   const sizes = matrices.map(
-    ({ rows, columns }) => (tilesOf(rows) * (columns / BLOCK) * TILE_BLOCK_BYTES) / 4,
+    ({ rows, columns, bits }) => (tilesOf(rows) * (columns / BLOCK) * tileBlockBytes(bits)) / 4,
   );
   const memory = nativeFloats(
     sizes.reduce((sum, size) => sum + size, 0),
@@ -143,14 +153,28 @@ function packAll(matrices: readonly Matrix[]): { memory: NativeFloats; addresses
   );
   const begin = koffi.address(memory.values);
   let first = 0;
-  const addresses = matrices.map(({ rows, columns, codes, scales }, i) => {
+  const addresses = matrices.map(({ rows, columns, bits, codes, scales, minima }, i) => {
     const part = memory.values.subarray(first, first + sizes[i]!);
     const address = begin + BigInt(4 * first);
-    packTiles(read(codes), new Float32Array(read(scales).buffer), rows, columns, part);
+    packTiles(
+      {
+        rows,
+        columns,
+        bits,
+        codes: read(codes),
+        scales: readFloats(scales),
+        minima: minima && readFloats(minima),
+      },
+      part,
+    );
     first += sizes[i]!;
     return address;
   });
   return { memory, addresses };
+}
+
+function readFloats(stored: Stored): Float32Array {
+  return new Float32Array(read(stored).buffer);
 }
 
 function read({ path, offset, length }: Stored): Uint8Array<ArrayBuffer> {

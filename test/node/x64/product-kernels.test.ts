@@ -12,33 +12,45 @@ import {
   quantizeCode,
   RECORD_BYTES,
   TILE,
-  TILE_BLOCK_BYTES,
+  tileBlockBytes,
   tilesOf,
+  type Bits,
+  type CodedMatrix,
 } from "../../../adapters/node/x64/product-kernels.ts";
 import { hasOperators } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
-import { quantizeBlocks } from "../../../src/weights/quantize.ts";
+import { float16Values, nearestFloat16 } from "../../../src/weights/float16.ts";
 
-/** x (rows, K) W (N, K)ᵀ by the code, `groupRows` at once. */
-function product(
-  x: Float32Array,
-  w: Float32Array,
-  rows: number,
-  columns: number,
-  groupRows: number,
-): Float32Array {
-  const outputs = w.length / columns;
+const half = (value: number): number => float16Values[nearestFloat16(value)]!;
+
+/** A matrix of random codes. */
+function randomMatrix(bits: Bits, rows: number, columns: number): CodedMatrix {
+  const random = createRandom(11);
+  const blocks = (rows * columns) / BLOCK;
+  return {
+    rows,
+    columns,
+    bits,
+    codes: Uint8Array.from({ length: rows * columns }, () => Math.floor(random.next() * 2 ** bits)),
+    scales: Float32Array.from({ length: blocks }, () => half(random.next() / 2 ** bits)),
+    minima: bits === 8 ? null : Float32Array.from({ length: blocks }, () => half(random.next() - 1)),
+  };
+}
+
+/** x (rows, K) Wᵀ by the code, `groupRows` at once. */
+function product(x: Float32Array, matrix: CodedMatrix, rows: number, groupRows: number): Float32Array {
+  const { rows: outputs, columns, bits } = matrix;
   const blocks = columns / BLOCK;
-  const { codes, scales } = quantizeBlocks(w);
-  const weights = nativeFloats((tilesOf(outputs) * blocks * TILE_BLOCK_BYTES) / 4, { hugePages: true });
-  packTiles(codes, scales, outputs, columns, weights.values);
+  const weights = nativeFloats((tilesOf(outputs) * blocks * tileBlockBytes(bits)) / 4, { hugePages: true });
+  packTiles(matrix, weights.values);
   const constants = nativeFloats(CONSTANTS.length);
   constants.values.set(CONSTANTS);
-  const records = nativeFloats((rows + groupRows) * blocks * RECORD_BYTES);
+  const records = nativeFloats(((rows + groupRows) * blocks * RECORD_BYTES) / 4);
   const [from, to] = [nativeFloats(x.length), nativeFloats(rows * outputs + 16)];
   from.values.set(x);
   to.values.fill(7);
-  const code = nativeCode([quantizeCode(koffi.address(constants.values)), multiplyCode(groupRows)]);
+  const at = koffi.address(constants.values);
+  const code = nativeCode([quantizeCode(at), multiplyCode(groupRows, bits, at)]);
   const fields = nativeFloats(PRODUCT_BYTES / 4);
   const numbers = new BigInt64Array(fields.values.buffer);
   const put = (offset: number, value: number | bigint): void => {
@@ -51,7 +63,7 @@ function product(
   put(PRODUCT.blocks, blocks);
   put(PRODUCT.rowBytes, 4 * outputs);
   put(PRODUCT.tiles, tilesOf(outputs));
-  put(PRODUCT.tileBytes, blocks * TILE_BLOCK_BYTES);
+  put(PRODUCT.tileBytes, blocks * tileBlockBytes(bits));
   put(PRODUCT.lastTileAt, 4 * (outputs - TILE));
   put(PRODUCT.rows, rows);
   put(PRODUCT.groups, Math.ceil(rows / groupRows));
@@ -86,14 +98,13 @@ function quantized(values: Float32Array): Float64Array {
   return out;
 }
 
-/** The same in float64, with x and W quantised as the code does. */
-function expected(x: Float32Array, w: Float32Array, rows: number, columns: number): Float64Array {
-  const outputs = w.length / columns;
-  const { codes, scales } = quantizeBlocks(w);
-  const [from, weights] = [
-    quantized(x),
-    Float64Array.from(codes, (code, i) => scales[i >> 5]! * (code - 128)),
-  ];
+/** The same in float64, with x quantised as the code does. */
+function expected(x: Float32Array, matrix: CodedMatrix, rows: number): Float64Array {
+  const { rows: outputs, columns, bits, codes, scales, minima } = matrix;
+  const from = quantized(x);
+  const weights = Float64Array.from(codes, (code, i) =>
+    bits === 8 ? scales[i >> 5]! * (code - 128) : scales[i >> 5]! * code + minima![i >> 5]!,
+  );
   return Float64Array.from({ length: rows * outputs }, (_, at) => {
     const [row, n] = [Math.floor(at / outputs), at % outputs];
     let sum = 0;
@@ -118,10 +129,14 @@ describe.runIf(hasOperators())("a product in machine code", () => {
     const random = createRandom(7);
     const x = Float32Array.from({ length: rows * columns }, () => 8 * (random.next() - 0.5) ** 3);
     x.fill(0, 0, 8);
-    const w = Float32Array.from({ length: outputs * columns }, () => random.next() - 0.5);
-    const y = product(x, w, rows, columns, groupRows);
-    const right = expected(x, w, rows, columns);
-    const largest = Math.max(...right.map(Math.abs));
-    for (const [i, value] of right.entries()) expect(Math.abs(y[i]! - value)).toBeLessThan(2e-3 * largest);
+    for (const bits of [4, 5, 8] as const) {
+      const matrix = randomMatrix(bits, outputs, columns);
+      const y = product(x, matrix, rows, groupRows);
+      const right = expected(x, matrix, rows);
+      const largest = Math.max(...right.map(Math.abs));
+      for (const [i, value] of right.entries()) {
+        expect(Math.abs(y[i]! - value), `${bits} bits, ${i}`).toBeLessThan(2e-3 * largest);
+      }
+    }
   });
 });
