@@ -50,7 +50,7 @@ export interface Label {
 export const IF = { equal: 4, notEqual: 5, less: 12, atLeast: 13, atMost: 14, greater: 15 } as const;
 
 /** The same as comparisons of vectors number them. */
-export const WHERE = { atMost: 2, atLeast: 5 } as const;
+export const WHERE = { equal: 0, less: 1, atMost: 2, atLeast: 5, greater: 14 } as const;
 
 const MAP_0F = 1;
 const MAP_0F38 = 2;
@@ -240,20 +240,27 @@ export function createAssembler() {
     divide: three(MAP_0F, NONE, 0x5e),
     min: three(MAP_0F, NONE, 0x5d),
     max: three(MAP_0F, NONE, 0x5f),
+    /** ⌊log₂ |x|⌋ as floats, and what is left of x, in [1, 2). */
+    exponent: two(MAP_0F38, P66, 0x42),
+    mantissa(target: number, source: number): void {
+      vector({ map: MAP_0F3A, prefix: P66, opcode: 0x26 }, target, 0, source);
+      byte(0);
+    },
     /** a · 2^b for whole b. */
     scaleBinary: three(MAP_0F38, P66, 0x2c),
     and: three(MAP_0F, P66, 0xdb),
     xor: three(MAP_0F, P66, 0xef),
     addIntegers: three(MAP_0F, P66, 0xfe),
+    minIntegers: three(MAP_0F38, P66, 0x39),
     subtractIntegers: three(MAP_0F, P66, 0xfa),
     shiftLeft: shift(6),
     shiftRight: shift(2),
     /** target = a + b byte by byte where the mask has it; elsewhere it stays. */
     addBytes: (target: number, mask: number, a: number, b: number): void =>
       vector({ map: MAP_0F, prefix: P66, opcode: 0xfc, mask }, target, a, b),
-    /** Sixty-four bits from memory into a mask register. */
-    loadMask(mask: number, { base, offset }: Memory): void {
-      byte(0xc4, (not(mask, 3) << 7) | 0x40 | (not(base, 3) << 5) | MAP_0F, 0xf8, 0x90);
+    /** Sixteen or sixty-four bits from memory into a mask register. */
+    loadMask(mask: number, { base, offset }: Memory, bits: 16 | 64): void {
+      byte(0xc4, (not(mask, 3) << 7) | 0x40 | (not(base, 3) << 5) | MAP_0F, bits === 64 ? 0xf8 : 0x78, 0x90);
       operand(mask, { base, offset });
     },
     toFloats: two(MAP_0F, NONE, 0x5b),
@@ -280,8 +287,12 @@ export function createAssembler() {
       vector({ map: MAP_0F3A, prefix: P66, opcode: 0x1f, mask: among }, mask, a, b);
       byte(where);
     },
+    compareFloats(mask: number, where: number, a: number, b: Operand): void {
+      vector({ map: MAP_0F, prefix: NONE, opcode: 0xc2 }, mask, a, b);
+      byte(where);
+    },
     /** target = b where the mask has it, else a. */
-    blend: (target: number, mask: number, a: number, b: number): void =>
+    blend: (target: number, mask: number, a: number, b: Operand): void =>
       vector({ map: MAP_0F38, prefix: P66, opcode: 0x65, mask }, target, a, b),
     /** Moves whole quarters of a vector. */
     shuffleQuarters(target: number, source: number, order: number): void {

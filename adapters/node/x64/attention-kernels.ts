@@ -23,6 +23,7 @@ import {
   type Assembler,
   type Memory,
 } from "./assembler.ts";
+import { powerOfTwo, spread, VECTOR_MATH } from "./vector-math.ts";
 
 /*
  * Grouped-query attention with rotary positions over a cache in half precision, softmax(q kᵀ / √head) v, one pass over the
@@ -88,33 +89,26 @@ export const ATTENTION_BYTES = 152;
 
 const LOWEST = -1e30;
 const LARGEST_HALF = 65_504;
-/** 2^x of anything lower is as good as none, and no longer a normal number. */
-const LEAST_EXPONENT = -126;
-const TERMS = 7;
 
 /** Numbers that the code looks up, and where. */
 const [ORDER_AT, TWICE_AT, SIGNS_AT, SCALARS_AT] = [0, 64, 128, 192];
-const scalarAt = (i: number): number => SCALARS_AT + 4 * i;
-const [LOWEST_AT, LEAST_EXPONENT_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT] = [0, 1, 2, 3, 4].map((i) =>
-  scalarAt(TERMS + i),
+const [LOWEST_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT, MATH_AT] = [0, 1, 2, 3, 4].map(
+  (i) => SCALARS_AT + 4 * i,
 ) as [number, number, number, number, number];
 
 /** For `appendCode` and `attendCode`. */
 export function attentionConstants({ scale }: AttentionShape): Float32Array<ArrayBuffer> {
-  const factorial = (n: number): number => (n < 2 ? 1 : n * factorial(n - 1));
   const integers = [
     ...Array.from({ length: 16 }, (_, i) => i),
     ...Array.from({ length: 16 }, (_, i) => i >> 1),
   ];
   const floats = [
     ...Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? -1 : 1)),
-    // 2^x = Σ (x ln 2)^n / n!, to 1.2e-7 for |x| ≤ ½.
-    ...Array.from({ length: TERMS }, (_, n) => Math.LN2 ** n / factorial(n)),
     LOWEST,
-    LEAST_EXPONENT,
     LARGEST_HALF,
     -LARGEST_HALF,
     scale * Math.LOG2E,
+    ...VECTOR_MATH,
   ];
   const all = new Float32Array(integers.length + floats.length);
   new Int32Array(all.buffer).set(integers);
@@ -431,7 +425,7 @@ export function attendCode(shape: AttentionShape, constants: bigint, count: numb
     a.storeVector(stack("largest", query), MOST);
     for (const register of [...scores, BEFORE]) {
       a.subtractFloats(register, register, MOST);
-      powerOfTwo(a, register);
+      powerOfTwo(a, { base: RDX, offset: MATH_AT }, register, [SPARE2, SPARE4]);
     }
     a.storeVector(stack("factor", query), BEFORE);
     for (const [tile, register] of scores.entries()) {
@@ -596,30 +590,4 @@ function beginQueries(
   a.add(R8, { imm: 1 });
   a.jump(tokens);
   a.place(begun);
-}
-
-/** A vector's sixteen numbers by an operation into each of its numbers. */
-function spread(
-  a: Assembler,
-  operation: (target: number, x: number, y: number) => void,
-  register: number,
-  spare: number,
-): void {
-  for (const shuffle of [a.shuffleQuarters, a.shuffleWithin]) {
-    for (const order of [0x4e, 0xb1]) {
-      shuffle(spare, register, order);
-      operation(register, register, spare);
-    }
-  }
-}
-
-/** 2^x of a vector of numbers that are at most 0; constants at rdx. */
-function powerOfTwo(a: Assembler, x: number): void {
-  const [WHOLE, SUM] = [SPARE2, SPARE4] as const;
-  a.max(x, x, forAll(RDX, LEAST_EXPONENT_AT));
-  a.round(WHOLE, x);
-  a.subtractFloats(x, x, WHOLE);
-  a.broadcast(SUM, at(RDX, scalarAt(TERMS - 1)));
-  for (let term = TERMS - 2; term >= 0; term--) a.multiplyThenAdd(SUM, x, forAll(RDX, scalarAt(term)));
-  a.scaleBinary(x, SUM, WHOLE);
 }

@@ -21,6 +21,7 @@ import {
   RSI,
   type Assembler,
 } from "./assembler.ts";
+import { spread } from "./vector-math.ts";
 
 /*
  * y = x Wᵀ of rows x in float32 and a matrix W in blocks of 32 columns, both sides in whole numbers q and c:
@@ -146,7 +147,7 @@ export function quantizeCode(constants: bigint): Uint8Array {
   a.and(2, 0, MASK);
   a.and(3, 1, MASK);
   a.max(2, 2, 3);
-  reduce(a, a.max);
+  spread(a, a.max, 2, 3);
   a.max(2, 2, TINY);
   a.multiply(4, 2, PER_LARGEST);
   a.storeLowest(at(R11, SCALE_AT), 4);
@@ -157,7 +158,7 @@ export function quantizeCode(constants: bigint): Uint8Array {
     a.storeBytes(at(R11, 16 * i), i);
   }
   a.addIntegers(2, 0, 1);
-  reduce(a, a.addIntegers);
+  spread(a, a.addIntegers, 2, 3);
   a.toFloats(6, 2);
   a.multiply(6, 6, 4);
   a.storeLowest(at(R11, MASS_AT), 6);
@@ -177,16 +178,6 @@ export function quantizeCode(constants: bigint): Uint8Array {
   a.jump(groups, IF.less);
   a.leave();
   return a.finish();
-}
-
-/** Vector 2's sixteen numbers by an operation into each of its numbers. Changes 3. */
-function reduce(a: Assembler, operation: (target: number, x: number, y: number) => void): void {
-  for (const shuffle of [a.shuffleQuarters, a.shuffleWithin]) {
-    for (const order of [0x4e, 0xb1]) {
-      shuffle(3, 2, order);
-      operation(2, 2, 3);
-    }
-  }
 }
 
 /** Vectors of a row: a block's sums in whole numbers, and the row's so far, of either half of a tile. */
@@ -321,7 +312,7 @@ function addLowBitProducts(a: Assembler, rows: number, bits: 4 | 5): void {
     lines(four);
     if (bits === 5) {
       for (const [i, codes] of CODES.entries()) {
-        a.loadMask(1, at(R10, LAYOUTS[5].fifths + 8 * (CODES.length * four + i)));
+        a.loadMask(1, at(R10, LAYOUTS[5].fifths + 8 * (CODES.length * four + i)), 64);
         a.addBytes(codes, 1, codes, FIFTHS);
       }
     }
