@@ -13,7 +13,7 @@ import { buildLinearDecoder, type LinearDecoder } from "../../src/weights/head.t
 import { buildModelGraphs } from "../../src/weights/model-graphs.ts";
 import type { ModelShape } from "../../src/weights/model-shape.ts";
 import { openFileBytes } from "./file-bytes.ts";
-import { computesProducts } from "./native-session.ts";
+import { hasOwnOperators } from "./native-session.ts";
 import type { Provider } from "./provider.ts";
 
 /** Raise these whenever the builder writes other graphs from the same weights: cached ones are then built anew. */
@@ -81,6 +81,9 @@ export interface DecoderGraphOptions {
   readonly progress?: Progress | undefined;
 }
 
+/** Behind the names of graphs with operators that onnxruntime has not. */
+const OWN = "-own";
+
 const BODY = "body.onnx";
 const HEAD = "head.onnx";
 const WEIGHTS = "weights.bin";
@@ -111,8 +114,8 @@ const headSchema = z.object({ width: z.int().positive(), vocabularySize: z.int()
 /** The graphs of a member, built from its weight file unless they are there. */
 export async function memberGraphs(options: MemberGraphOptions): Promise<MemberFiles> {
   const { weightsHash, label, progress = silentProgress, provider = "cpu" } = options;
-  const lowBits = computesProducts(provider);
-  const folder = join(options.directory, `${weightsHash}-v${MEMBER_VERSION}${lowBits ? "-low-bits" : ""}`);
+  const lowBits = hasOwnOperators(provider);
+  const folder = join(options.directory, `${weightsHash}-v${MEMBER_VERSION}${lowBits ? OWN : ""}`);
   await buildOnce(folder, async (target) => {
     const source = await openFileBytes(options.weightPath);
     try {
@@ -187,16 +190,19 @@ export interface FusionGraphOptions {
   readonly load: () => Promise<FusionRecipe>;
   readonly label: string;
   readonly progress?: Progress | undefined;
+  /** What it will run on. Default: the processor. */
+  readonly provider?: Provider | undefined;
 }
 
 /** The path of a fusion graph, built unless it is there. */
 export async function fusionGraph(options: FusionGraphOptions): Promise<string> {
-  const { label, progress = silentProgress } = options;
-  const folder = join(options.directory, `fusion-${options.key}-v${BUILDER_VERSION}`);
+  const { label, progress = silentProgress, provider = "cpu" } = options;
+  const mixes = hasOwnOperators(provider);
+  const folder = join(options.directory, `fusion-${options.key}-v${BUILDER_VERSION}${mixes ? OWN : ""}`);
   await buildOnce(folder, async (target) => {
     const recipe = await options.load();
     progress.stage(`building ${label}`, 1, "steps");
-    const graph = await withExternalData(target, (sink) => buildFusion(recipe, WEIGHTS, sink));
+    const graph = await withExternalData(target, (sink) => buildFusion(recipe, WEIGHTS, sink, mixes));
     await writeFile(join(target, HEAD), graph);
     progress.update(1);
     progress.finish();

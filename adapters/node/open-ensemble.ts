@@ -111,6 +111,7 @@ export async function joinMembers(
     key: fusionHash(space, key, special),
     label: "the fusion",
     progress,
+    provider: options.provider,
     load: async () =>
       fusionRecipe(space, await (matrix ??= loadMatrix()), special, await createOnnxProduct()),
   });

@@ -72,6 +72,15 @@ export interface FusionRecipe {
   readonly members: readonly FusionMember[];
 }
 
+/**
+ * What the members' distributions become the answer's by, in one node: an operator that onnxruntime has not. Inputs: each
+ * member's log-probabilities, the gate's shares, then the weights and the special tokens, which are constant. Outputs: the
+ * answer's log-probabilities, divergence, entropies, shares and tops.
+ */
+export const MIXTURE_NODE = "Mixture";
+/** It takes so many members at most, and a vocabulary of a multiple of so many tokens. */
+export const MIXTURE_LIMITS = { members: 4, tokens: 16 } as const;
+
 /** A logit that is no probability; finite, so that nothing becomes a NaN. */
 const NEVER = -1e30;
 /** Below every log-probability that counts: keeps 0 · ln 0 at 0. */
@@ -79,11 +88,15 @@ const FLOOR = -1e4;
 /** About the least normal float32. */
 const TINY = 1.2e-38;
 
-/** Writes the graph; its large constants go to `sink`. @throws RangeError when a width is no multiple of 32 */
+/**
+ * Writes the graph; its large constants go to `sink`.
+ * @param mixes whether it may have a `MIXTURE_NODE` @throws RangeError when a width is no multiple of 32
+ */
 export async function buildFusion(
   recipe: FusionRecipe,
   location: string,
   sink: ByteSink,
+  mixes: boolean,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const graph = createOnnxGraph("fusion");
   const data = createExternalData(location, sink);
@@ -116,7 +129,7 @@ export async function buildFusion(
     const without = graph.node("Where", [isSpecial, math.number(NEVER), logits]);
     return math.add(graph.node("LogSoftmax", [without], { attributes: { axis: { int: -1 } } }), ordinary);
   };
-  const words = [anchor];
+  const words: [string, ...string[]] = [anchor];
   for (const [m, { tokens }] of members.entries()) {
     if (tokens === null) continue;
     const spoken = follow({ graph, math, data, positions, anchor, size }, m, rows[m]!, tokens);
@@ -124,6 +137,50 @@ export async function buildFusion(
     words.push(graph.node("Where", [isSpecial, anchor, said], ofMember(m)));
   }
 
+  const gate = graph.input(FUSION_PORTS.gate, "float32", ["p", 4, count + 1]);
+  const { divergence, entropies, shares, logprobs, tops } = FUSION_PORTS;
+  if (mixes && count <= MIXTURE_LIMITS.members && size % MIXTURE_LIMITS.tokens === 0) {
+    const weights = graph.constant(
+      "weights",
+      "float32",
+      [count],
+      members.map(({ weight }) => weight),
+    );
+    graph.node(MIXTURE_NODE, [...words, gate, weights, math.ints("special", special)], {
+      attributes: { size: { int: size } },
+      outputs: [logprobs, divergence, entropies, shares, tops],
+    });
+  } else {
+    const weights = members.map(({ weight }) => weight);
+    mix({ graph, math, gate, isSpecial, normalised }, words, weights);
+  }
+  for (const port of [logprobs, ...words.map((_, m) => FUSION_PORTS.memberLogprobs(m))]) {
+    graph.output(port, "float32", ["p", size]);
+  }
+  graph.output(divergence, "float32", ["p", 1]);
+  graph.output(entropies, "float32", ["p", count + 1]);
+  graph.output(shares, "float32", ["p", count + 1]);
+  graph.output(tops, "int64", ["p", count + 1]);
+  return graph.encode();
+}
+
+interface Mixing {
+  readonly graph: OnnxGraph;
+  readonly math: GraphMath;
+  readonly gate: string;
+  readonly isSpecial: string;
+  /** Logits to log-probabilities of the ordinary tokens. */
+  readonly normalised: (logits: string) => string;
+}
+
+/** The members' log-probabilities, the anchor's first, to the answer's, in onnxruntime's operators. */
+function mix(
+  { graph, math, gate, isSpecial, normalised }: Mixing,
+  words: readonly [string, ...string[]],
+  weights: readonly number[],
+): void {
+  const [anchor] = words;
+  const count = words.length;
   const floored = words.map((word) => math.atLeast(word, FLOOR));
   const probabilities = words.map((word) => math.exp(word));
   const entropies = floored.map((word, m) =>
@@ -135,8 +192,8 @@ export async function buildFusion(
   const divergence = graph.node("Clip", [apart, math.number(0), math.number(Math.log(count))], {
     outputs: [FUSION_PORTS.divergence],
   });
-  const shares = gateShares(graph, math, divergence, entropies);
-  const weighed = floored.map((word, m) => math.multiply(word, math.number(members[m]!.weight)));
+  const shares = gateShares(graph, math, gate, divergence, entropies);
+  const weighed = floored.map((word, m) => math.multiply(word, math.number(weights[m]!)));
   const pool = graph.node("Where", [isSpecial, anchor, normalised(weighed.reduce(math.add))]);
   const parts = [...probabilities, math.exp(pool)].map((part, e) =>
     math.multiply(part, math.column(shares, e)),
@@ -148,14 +205,6 @@ export async function buildFusion(
     [...words, mixed].map((row) => graph.node("ArgMax", [row], { attributes: { axis: { int: 1 } } })),
     FUSION_PORTS.tops,
   );
-  for (const port of [FUSION_PORTS.logprobs, ...words.map((_, m) => FUSION_PORTS.memberLogprobs(m))]) {
-    graph.output(port, "float32", ["p", size]);
-  }
-  graph.output(FUSION_PORTS.divergence, "float32", ["p", 1]);
-  graph.output(FUSION_PORTS.entropies, "float32", ["p", count + 1]);
-  graph.output(FUSION_PORTS.shares, "float32", ["p", count + 1]);
-  graph.output(FUSION_PORTS.tops, "int64", ["p", count + 1]);
-  return graph.encode();
 }
 
 interface Following {
@@ -257,6 +306,7 @@ function continued(graph: OnnxGraph, math: GraphMath, m: number, logprobs: strin
 function gateShares(
   graph: OnnxGraph,
   math: GraphMath,
+  gate: string,
   divergence: string,
   entropies: readonly string[],
 ): string {
@@ -277,7 +327,6 @@ function gateShares(
       [j, a],
     ].map(([x, y]) => math.multiply(x!, y!)),
   );
-  const gate = graph.input(FUSION_PORTS.gate, "float32", ["p", 4, count + 1]);
   const row = graph.node("Unsqueeze", [corners, math.ints("axis.1", [1])]);
   return graph.node("Squeeze", [graph.node("MatMul", [row, gate]), math.ints("axis.1", [1])], {
     outputs: [FUSION_PORTS.shares],

@@ -1,4 +1,4 @@
-import { at, createAssembler, IF, R12, R13, R14, R8, RAX, RBX, RCX, RDI, RDX, RSI } from "./assembler.ts";
+import { at, createAssembler, R12, R13, R8, RAX, RBX, RCX, RDI } from "./assembler.ts";
 import { ATTENTION, ATTENTION_BYTES, MOST_QUERIES, type AttentionShape } from "./attention-kernels.ts";
 import { computing, OWN, type Functions } from "./operator.ts";
 
@@ -23,7 +23,7 @@ const BEHIND = [ATTENTION.keys, ATTENTION.values, ATTENTION.lastIndex, ATTENTION
 export function attentionCode(shape: AttentionShape, packed: boolean, functions: Functions): Uint8Array {
   const { heads, kvHeads, headSize } = shape;
   const a = createAssembler();
-  const { dimensions, begin, end, input, readDimensions, output, inParallel } = computing(a, functions);
+  const { dimensions, begin, end, input, readDimensions, output, each } = computing(a, functions);
   const attention = (offset: number) => at(RBX, ATTENTION_OPERATOR.attention + offset);
   const dimension = (i: number) => at(dimensions.base, dimensions.offset + 8 * i);
   const put = (offset: number, value: number): void => {
@@ -92,25 +92,7 @@ export function attentionCode(shape: AttentionShape, packed: boolean, functions:
   a.movAddress(RAX, BigInt(kvHeads));
   a.mul(R12, RAX);
 
-  const [alone, each, done] = [a.label(), a.label(), a.label()];
-  a.mov(RAX, at(RBX, ATTENTION_OPERATOR.threads));
-  a.cmp(RAX, { imm: 1 });
-  a.jump(alone, IF.equal);
-  a.mov(RSI, R13);
-  a.mov(RDX, R12);
-  a.lea(R8, attention(0));
-  inParallel();
-  a.jump(done);
-  a.place(alone);
-  a.movAddress(R14, 0n);
-  a.place(each);
-  a.lea(RDI, attention(0));
-  a.mov(RSI, R14);
-  a.call(R13);
-  a.add(R14, { imm: 1 });
-  a.cmp(R14, R12);
-  a.jump(each, IF.less);
-  a.place(done);
+  each(at(RBX, ATTENTION_OPERATOR.threads), attention(0));
   end();
   return a.finish();
 }

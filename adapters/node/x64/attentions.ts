@@ -86,6 +86,7 @@ export function takeAttentions(
     return {
       name,
       inputTypes: [...fresh.map(() => float32), uint16, uint16, int32, float32, float32],
+      outputTypes: [TYPES.float32],
       compute,
       own: {
         [ATTENTION_OPERATOR.threads]: threads,

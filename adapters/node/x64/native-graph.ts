@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import onnxProto from "onnx-proto";
 import { takeAttentions } from "./attentions.ts";
+import { takeMixture } from "./mixtures.ts";
 import { calledFunctions, createOperators, DOMAIN } from "./operator.ts";
 import { takeProducts } from "./products.ts";
 
@@ -35,9 +36,11 @@ export function openNativeGraph(
   if (!graph) return null;
   const functions = calledFunctions(address);
   const attentions = takeAttentions(graph, threads, functions);
-  const taken = [attentions, takeProducts(graph, dirname(path), threads, functions)].filter(
-    (nodes) => nodes !== null,
-  );
+  const taken = [
+    attentions,
+    takeProducts(graph, dirname(path), threads, functions),
+    takeMixture(graph, threads, functions),
+  ].filter((nodes) => nodes !== null);
   if (taken.length === 0) return null;
   const operators = createOperators(taken.flatMap((nodes) => nodes.operators));
   const used = new Set(graph.node?.flatMap(({ input }) => input ?? []));

@@ -4,6 +4,10 @@ import { nativeCode, nativeFloats } from "../native-memory.ts";
 import {
   at,
   createAssembler,
+  IF,
+  R12,
+  R13,
+  R14,
   R8,
   RAX,
   RBP,
@@ -14,6 +18,7 @@ import {
   RSI,
   RSP,
   type Assembler,
+  type Memory,
 } from "./assembler.ts";
 
 /*
@@ -53,9 +58,10 @@ export function calledFunctions(address: (place: number) => bigint): Functions {
 }
 
 /** Types of tensors as onnxruntime and graphs number them. */
-export const TYPES = { float32: 1, uint16: 4, int32: 6 } as const;
+export const TYPES = { float32: 1, uint16: 4, int32: 6, int64: 7 } as const;
 
-const MOST_INPUTS = 8;
+/** Inputs or outputs of an operator. */
+const MOST_PORTS = 8;
 
 /** Where what lies in an operator: the struct's functions, then what is ours. */
 const OPERATOR = {
@@ -75,16 +81,19 @@ const OPERATOR = {
   /** Behind the struct, whatever onnxruntime may look for at its end. */
   name: 256,
   inputCount: 264,
-  inputTypes: 272,
+  outputCount: 272,
+  inputTypes: 280,
+  outputTypes: 280 + 8 * MOST_PORTS,
 } as const;
 /** Where a kind of operator has what it needs, each in 64 bits. */
-export const OWN = OPERATOR.inputTypes + 8 * MOST_INPUTS;
+export const OWN = OPERATOR.outputTypes + 8 * MOST_PORTS;
 const INTERFACE_VERSION = 7;
 const NAME_BYTES = 24;
 
 export interface Operator {
   readonly name: string;
   readonly inputTypes: readonly number[];
+  readonly outputTypes: readonly number[];
   /** Address of KernelCompute(operator, context). */
   readonly compute: bigint;
   /** What it needs, by place from OWN on, and where that ends. */
@@ -106,17 +115,26 @@ export function behind(
   return Object.fromEntries(Object.entries(fields).map(([offset, value]) => [place + Number(offset), value]));
 }
 
-/** Operators with one output in float32. */
+/** Puts operators where onnxruntime can call them. */
 export function createOperators(operators: readonly Operator[]): Operators {
   const code = nativeCode([
     selfCode(),
-    nameCode(),
-    inputTypeCode(),
-    inputCountCode(),
+    fieldCode(OPERATOR.name),
+    fieldCode(OPERATOR.inputCount),
+    fieldCode(OPERATOR.outputCount),
+    typeCode(OPERATOR.inputTypes),
+    typeCode(OPERATOR.outputTypes),
     numberCode(0n),
-    numberCode(1n),
   ]);
-  const [self = 0n, name = 0n, inputType = 0n, inputCount = 0n, none = 0n, one = 0n] = code.addresses;
+  const [
+    self = 0n,
+    name = 0n,
+    inputCount = 0n,
+    outputCount = 0n,
+    inputType = 0n,
+    outputType = 0n,
+    none = 0n,
+  ] = code.addresses;
   const nameAt = Math.max(...operators.map(({ ownEnd }) => ownEnd));
   const stride = nameAt + NAME_BYTES;
   const memory = nativeFloats((operators.length * stride) / 4);
@@ -128,8 +146,14 @@ export function createOperators(operators: readonly Operator[]): Operators {
       numbers[(from + offset) / 8] = BigInt(value);
     };
     const text = new TextEncoder().encode(`${operator.name}\0`);
-    if (text.length > NAME_BYTES || operator.inputTypes.length > MOST_INPUTS) {
-      throw new Error(`operator ${operator.name}: the name is too long, or there are too many inputs`);
+    const ports = [
+      { types: operator.inputTypes, count: OPERATOR.inputCount, first: OPERATOR.inputTypes },
+      { types: operator.outputTypes, count: OPERATOR.outputCount, first: OPERATOR.outputTypes },
+    ];
+    if (text.length > NAME_BYTES || ports.some(({ types }) => types.length > MOST_PORTS)) {
+      throw new Error(
+        `operator ${operator.name}: the name is too long, or there are too many inputs or outputs`,
+      );
     }
     new Uint8Array(memory.values.buffer).set(text, from + nameAt);
     put(OPERATOR.version, INTERFACE_VERSION);
@@ -138,17 +162,18 @@ export function createOperators(operators: readonly Operator[]): Operators {
     put(OPERATOR.getProvider, none);
     put(OPERATOR.getInputType, inputType);
     put(OPERATOR.getInputCount, inputCount);
-    // 1 is float32 as well.
-    put(OPERATOR.getOutputType, one);
-    put(OPERATOR.getOutputCount, one);
+    put(OPERATOR.getOutputType, outputType);
+    put(OPERATOR.getOutputCount, outputCount);
     put(OPERATOR.compute, operator.compute);
     put(OPERATOR.destroy, none);
     put(OPERATOR.getInputCharacteristic, none);
     put(OPERATOR.getOutputCharacteristic, none);
     put(OPERATOR.getInputMemoryType, none);
     put(OPERATOR.name, begin + BigInt(from + nameAt));
-    put(OPERATOR.inputCount, operator.inputTypes.length);
-    for (const [input, type] of operator.inputTypes.entries()) put(OPERATOR.inputTypes + 8 * input, type);
+    for (const { types, count, first } of ports) {
+      put(count, types.length);
+      for (const [port, type] of types.entries()) put(first + 8 * port, type);
+    }
     for (const [offset, value] of Object.entries(operator.own)) put(Number(offset), value);
     return begin + BigInt(from);
   });
@@ -169,26 +194,20 @@ function selfCode(): Uint8Array {
   return a.finish();
 }
 
-function nameCode(): Uint8Array {
+/** Code of f(operator) that gives back a field. */
+function fieldCode(offset: number): Uint8Array {
   const a = createAssembler();
-  a.mov(RAX, at(RDI, OPERATOR.name));
+  a.mov(RAX, at(RDI, offset));
   a.ret();
   return a.finish();
 }
 
-function inputCountCode(): Uint8Array {
-  const a = createAssembler();
-  a.mov(RAX, at(RDI, OPERATOR.inputCount));
-  a.ret();
-  return a.finish();
-}
-
-/** Code of f(operator, input). */
-function inputTypeCode(): Uint8Array {
+/** Code of f(operator, i) that gives back one of several. */
+function typeCode(offset: number): Uint8Array {
   const a = createAssembler();
   a.shl(RSI, 3);
   a.add(RSI, RDI);
-  a.mov(RAX, at(RSI, OPERATOR.inputTypes));
+  a.mov(RAX, at(RSI, offset));
   a.ret();
   return a.finish();
 }
@@ -214,6 +233,11 @@ export function computing(a: Assembler, functions: Functions) {
   const call = (name: keyof Functions): void => {
     a.movAddress(RAX, functions[name]);
     a.call(RAX);
+  };
+  const inParallel = (): void => {
+    a.mov(RDI, RBP);
+    a.movAddress(RCX, 0n);
+    call("parallelFor");
   };
   return {
     /** `count` dimensions of the last input. */
@@ -255,10 +279,10 @@ export function computing(a: Assembler, functions: Functions) {
       a.mov(RDI, at(RSP, STACK.info));
       call("releaseTensorTypeAndShapeInfo");
     },
-    /** rax: where the output's numbers go, whose dimensions are those that were read, as they were changed since. */
-    output(): void {
+    /** rax: where an output's numbers go, whose dimensions are those that were read, as they were changed since. */
+    output(index = 0): void {
       a.mov(RDI, RBP);
-      a.movAddress(RSI, 0n);
+      a.movAddress(RSI, BigInt(index));
       a.lea(RDX, at(RSP, STACK.dimensions));
       a.mov(RCX, at(RSP, STACK.count));
       a.lea(R8, at(RSP, STACK.value));
@@ -269,10 +293,28 @@ export function computing(a: Assembler, functions: Functions) {
       a.mov(RAX, at(RSP, STACK.data));
     },
     /** f(user in r8, i) on the threads that there are, for i below rdx and f in rsi. */
-    inParallel(): void {
-      a.mov(RDI, RBP);
-      a.movAddress(RCX, 0n);
-      call("parallelFor");
+    inParallel,
+    /** f(user, i) for i below r12 and f in r13, on this thread where it is the only one. Changes r14. */
+    each(threads: Memory, user: Memory): void {
+      const [alone, next, done] = [a.label(), a.label(), a.label()];
+      a.mov(RAX, threads);
+      a.cmp(RAX, { imm: 1 });
+      a.jump(alone, IF.equal);
+      a.mov(RSI, R13);
+      a.mov(RDX, R12);
+      a.lea(R8, user);
+      inParallel();
+      a.jump(done);
+      a.place(alone);
+      a.movAddress(R14, 0n);
+      a.place(next);
+      a.lea(RDI, user);
+      a.mov(RSI, R14);
+      a.call(R13);
+      a.add(R14, { imm: 1 });
+      a.cmp(R14, R12);
+      a.jump(next, IF.less);
+      a.place(done);
     },
   };
 }

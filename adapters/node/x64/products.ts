@@ -96,6 +96,7 @@ export function takeProducts(
     return {
       name,
       inputTypes: [TYPES.float32],
+      outputTypes: [TYPES.float32],
       compute,
       own: {
         [PRODUCT_OPERATOR.divisions]: koffi.address(divisions.get(bits)!.values),
