@@ -252,15 +252,15 @@ interface OpenGraph extends Pick<NativeSession, "attends"> {
   release(): void;
 }
 
-/** Whether products and attentions are computed in machine code of ours, so that graphs may have `LOW_BIT_PRODUCT`. */
-export function computesProducts(provider: Provider): boolean {
+/** Whether there is machine code of ours, so that graphs may have operators that onnxruntime has not. */
+export function hasOwnOperators(provider: Provider): boolean {
   return provider === "cpu" && hasOperators();
 }
 
 /** A session of a graph, on the processor with what there is in machine code. */
 function openGraph(options: Handle, path: string, threads: number, provider: Provider): OpenGraph {
   const { native, address, environment } = runtime();
-  const graph = computesProducts(provider) ? openNativeGraph(path, threads, address) : null;
+  const graph = hasOwnOperators(provider) ? openNativeGraph(path, threads, address) : null;
   if (graph === null) {
     const session = made(native, native.CreateSession, environment, path, options);
     return { session, attends: false, release: () => void native.ReleaseSession(session) };
