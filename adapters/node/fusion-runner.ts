@@ -115,14 +115,19 @@ function runFusion(
     inputs.set(FUSION_PORTS.nextShare(m), tensor(share, [n]));
   }
   const outputs = new Map<string, NativeTensor>();
-  const result = (port: string, size: number): Float32Array<ArrayBuffer> => {
-    const data = scratchOf(port, count * size);
+  const result = (port: string, size: number, into?: NativeTensor["data"]): Float32Array => {
+    const data = into ?? scratchOf(port, count * size);
     outputs.set(port, tensor(data, [count, size]));
-    return data;
+    return data as Float32Array;
   };
-  const logprobs = result(FUSION_PORTS.logprobs, vocabularySize);
-  const members = widths.map((_, m) => result(FUSION_PORTS.memberLogprobs(m), vocabularySize));
-  const projected = widths.map((_, m) => result(FUSION_PORTS.projected(m), dimension));
+  // Those of one position are written where they are wanted.
+  const rows = positions.map(({ into }) => fusedRowsIn(shape, into));
+  const [only] = count === 1 ? rows : [];
+  const logprobs = result(FUSION_PORTS.logprobs, vocabularySize, only?.logprobs);
+  const members = widths.map((_, m) =>
+    result(FUSION_PORTS.memberLogprobs(m), vocabularySize, only?.members[m]),
+  );
+  const projected = widths.map((_, m) => result(FUSION_PORTS.projected(m), dimension, only?.projected[m]));
   const divergence = result(FUSION_PORTS.divergence, 1);
   const entropies = result(FUSION_PORTS.entropies, experts);
   const shares = result(FUSION_PORTS.shares, experts);
@@ -133,12 +138,13 @@ function runFusion(
   } finally {
     for (const made of tensors) made.release();
   }
-  return positions.map(({ into }, p): FusedRow => {
+  return rows.map((into, p): FusedRow => {
     const row = (data: Float32Array, size: number) => data.subarray(p * size, (p + 1) * size);
-    const rows = fusedRowsIn(shape, into);
-    rows.logprobs.set(row(logprobs, vocabularySize));
-    for (const [m, data] of members.entries()) rows.members[m]?.set(row(data, vocabularySize));
-    for (const [m, data] of projected.entries()) rows.projected[m]?.set(row(data, dimension));
+    if (into !== only) {
+      into.logprobs.set(row(logprobs, vocabularySize));
+      for (const [m, data] of members.entries()) into.members[m]?.set(row(data, vocabularySize));
+      for (const [m, data] of projected.entries()) into.projected[m]?.set(row(data, dimension));
+    }
     return {
       divergence: divergence[p] ?? 0,
       entropies: Array.from(row(entropies, experts)),

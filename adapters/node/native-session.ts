@@ -61,11 +61,7 @@ const ELEMENT_TYPES = new Map<unknown, number>([
   [BigInt64Array, 7],
 ]);
 
-type Data =
-  | Float32Array<ArrayBuffer>
-  | Uint16Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer>
-  | BigInt64Array<ArrayBuffer>;
+type Data = Float32Array | Uint16Array<ArrayBuffer> | Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
 
 /** A tensor over memory of ours; it is read and written in place. */
 export interface NativeTensor {

@@ -51,7 +51,7 @@ export async function* generateAnswer(
       finishReason = "length";
       break;
     }
-    const token = task.source.draw(prediction.logprobs);
+    const token = task.source.draw(prediction.logprobs, prediction.known?.tops.at(-1));
     completionTokens++;
     if (ends.has(token)) {
       finishReason = "stop";

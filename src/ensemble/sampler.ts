@@ -10,8 +10,9 @@ export interface Sampler {
    * answer's tokens; temperature; top_k; top_p (Holtzman et al. 2020: the smallest set of most likely
    * tokens whose mass reaches top_p); min_p (p_v ≥ min_p · max p); then one draw. Temperature 0 takes the
    * most likely token, the lowest id among equals.
+   * @param top the most likely token of `logprobs`, the lowest id among equals, where it is known
    */
-  draw(logprobs: Float32Array): number;
+  draw(logprobs: Float32Array, top?: number): number;
 }
 
 /**
@@ -23,30 +24,42 @@ export function createSampler(
   blocked: readonly number[],
   random: () => number,
 ): Sampler {
+  const { logitBias, frequencyPenalty, presencePenalty, temperature } = options;
   const counts = new Map<number, number>();
   let logits = new Float32Array(0);
 
   function adjusted(logprobs: Float32Array): Float32Array {
     if (logits.length !== logprobs.length) logits = new Float32Array(logprobs.length);
     logits.set(logprobs);
-    for (const [token, bias] of options.logitBias) {
+    for (const [token, bias] of logitBias) {
       if (token < logits.length) logits[token] = (logits[token] ?? 0) + bias;
     }
     for (const [token, count] of counts) {
-      const penalty = count * options.frequencyPenalty + options.presencePenalty;
+      const penalty = count * frequencyPenalty + presencePenalty;
       logits[token] = (logits[token] ?? 0) - penalty;
     }
     for (const token of blocked) logits[token] = -Infinity;
     return logits;
   }
 
+  const nothingRises =
+    frequencyPenalty >= 0 && presencePenalty >= 0 && [...logitBias.values()].every((bias) => bias <= 0);
+  const unchanged = (token: number): boolean =>
+    !logitBias.has(token) &&
+    !blocked.includes(token) &&
+    (!counts.has(token) || (frequencyPenalty === 0 && presencePenalty === 0));
+
+  function drawn(logprobs: Float32Array, top: number | undefined): number {
+    // What nothing comes near stays the most likely: the vocabulary need not be gone through.
+    if (temperature === 0 && nothingRises && top !== undefined && unchanged(top)) return top;
+    const scores = adjusted(logprobs);
+    if (temperature === 0) return mostLikely(scores);
+    return drawIndex(truncated(softmax(scores, temperature), options), random());
+  }
+
   return {
-    draw(logprobs) {
-      const scores = adjusted(logprobs);
-      const token =
-        options.temperature === 0
-          ? mostLikely(scores)
-          : drawIndex(truncated(softmax(scores, options.temperature), options), random());
+    draw(logprobs, top) {
+      const token = drawn(logprobs, top);
       counts.set(token, (counts.get(token) ?? 0) + 1);
       return token;
     },

@@ -47,12 +47,13 @@ export interface ContinuationOptions {
 
 /** A blank or a line feed begins thousands of tokens: then nothing is asked, and the token counts as over. */
 const MOST_TOKENS = 512;
-/** Beginnings whose rows are kept, because texts repeat their words: 40 MB at d = 640 where all have MOST_TOKENS. */
-const KEPT_TABLES = 32;
+/** Beginnings whose rows are kept, because texts repeat their words: of few rows more than of many, 63 MB at d = 640 at most. */
+const KEPT = { few: { rows: 32, tables: 512 }, many: { tables: 16 } } as const;
 
 export function createTokenContinuations({ spellings, rows }: ContinuationOptions): TokenContinuations {
-  const tables = lru<Promise<Float32Array>>(KEPT_TABLES);
+  const [few, many] = [KEPT.few, KEPT.many].map((kept) => lru<Promise<Float32Array>>(kept.tables));
   function tableOf(first: number, end: number): Promise<Float32Array> {
+    const tables = (end - first <= KEPT.few.rows ? few : many)!;
     const key = `${first} ${end}`;
     const there = tables.get(key);
     if (there !== undefined) return there;

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createSampler, topTokens } from "../../src/ensemble/sampler.ts";
 import { createRandom } from "../../src/linalg/random.ts";
+import { argMax } from "../../src/stats/distributions.ts";
 import { plainSampling as plain, type SamplingOptions } from "../../src/ports/engine.ts";
 
 const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log);
@@ -52,6 +53,27 @@ describe("sampler", () => {
     const sampler = createSampler({ ...plain, temperature: 0 }, [], () => 0.99);
     expect(sampler.draw(half)).toBe(1);
     expect(sampler.draw(logs(0.1, 0.45, 0.45))).toBe(1);
+  });
+
+  it("draws the same whether or not it is told the most likely token", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: -20, max: 0, noNaN: true }), { minLength: 4, maxLength: 12 }),
+        fc.dictionary(fc.constantFrom("0", "1", "2", "3"), fc.double({ min: -9, max: 3, noNaN: true })),
+        fc.double({ min: -1, max: 1, noNaN: true }),
+        fc.double({ min: -1, max: 1, noNaN: true }),
+        fc.subarray([0, 1, 2]),
+        (values, biases, frequencyPenalty, presencePenalty, blocked) => {
+          const logprobs = Float32Array.from(values);
+          const logitBias = new Map(Object.entries(biases).map(([token, bias]) => [Number(token), bias]));
+          const options = { ...plain, temperature: 0, logitBias, frequencyPenalty, presencePenalty };
+          const [told, untold] = [0, 1].map(() => createSampler(options, blocked, () => 0));
+          const top = argMax(logprobs);
+          for (let i = 0; i < 6; i++) expect(told!.draw(logprobs, top)).toBe(untold!.draw(logprobs));
+        },
+      ),
+      { seed: 4, numRuns: 500 },
+    );
   });
 
   it("top_k keeps the k most likely tokens", () => {
