@@ -45,8 +45,10 @@ export async function* generateAnswer(
   const signals: PositionSignals[] = [];
   let completionTokens = 0;
   let finishReason = task.atMost;
+  const ask = (): Promise<Prediction | null> => nextPrediction(reading, completionTokens, question.signal);
+  let asked: Promise<Prediction | null> | null = null;
   while (completionTokens < task.maxTokens) {
-    const prediction = await nextPrediction(reading, completionTokens, question.signal);
+    const prediction = await (asked ?? ask());
     if (prediction === null) {
       finishReason = "length";
       break;
@@ -57,6 +59,12 @@ export async function* generateAnswer(
       finishReason = "stop";
       break;
     }
+    reading.accept(token);
+    if (completionTokens < task.maxTokens) {
+      // The members read on meanwhile. What they say is looked at in the next round, or, where the text stops, never.
+      asked = ask();
+      asked.catch(() => undefined);
+    }
     const score = scoreOf(prediction, token, tokenizer, question.topLogprobs);
     const signal = tally.observe(prediction, token, score.bytes.length);
     signals.push(signal);
@@ -64,7 +72,6 @@ export async function* generateAnswer(
     const { piece, stopped } = text.push(score);
     if (piece.text !== "" || piece.tokens.length > 0) yield { type: "delta", ...piece };
     if (stopped) return { finishReason: "stop", completionTokens, text: text.released, signals };
-    reading.accept(token);
   }
   const rest = text.end();
   if (rest.text !== "" || rest.tokens.length > 0) yield { type: "delta", ...rest };
