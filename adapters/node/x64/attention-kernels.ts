@@ -1,6 +1,7 @@
 import {
   at,
   createAssembler,
+  FLUSHING,
   forAll,
   IF,
   R10,
@@ -92,9 +93,9 @@ const LARGEST_HALF = 65_504;
 
 /** Numbers that the code looks up, and where. */
 const [ORDER_AT, TWICE_AT, SIGNS_AT, SCALARS_AT] = [0, 64, 128, 192];
-const [LOWEST_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT, MATH_AT] = [0, 1, 2, 3, 4].map(
+const [FLUSHING_AT, LOWEST_AT, LARGEST_HALF_AT, SMALLEST_HALF_AT, SCALE_AT, MATH_AT] = [0, 1, 2, 3, 4, 5].map(
   (i) => SCALARS_AT + 4 * i,
-) as [number, number, number, number, number];
+) as [number, number, number, number, number, number];
 
 /** For `appendCode` and `attendCode`. */
 export function attentionConstants({ scale }: AttentionShape): Float32Array<ArrayBuffer> {
@@ -104,6 +105,7 @@ export function attentionConstants({ scale }: AttentionShape): Float32Array<Arra
   ];
   const floats = [
     ...Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? -1 : 1)),
+    0,
     LOWEST,
     LARGEST_HALF,
     -LARGEST_HALF,
@@ -113,6 +115,7 @@ export function attentionConstants({ scale }: AttentionShape): Float32Array<Arra
   const all = new Float32Array(integers.length + floats.length);
   new Int32Array(all.buffer).set(integers);
   all.set(floats, integers.length);
+  new Int32Array(all.buffer)[FLUSHING_AT / 4] = FLUSHING;
   return all;
 }
 
@@ -313,8 +316,9 @@ function frameOf(count: number, headSize: number) {
     last: take(8),
     first: take(8),
     target: take(8),
-    // One number, whatever the count.
+    // One number each, whatever the count.
     chunk: take(8),
+    control: take(8),
     bytes,
   };
 }
@@ -336,6 +340,10 @@ export function attendCode(shape: AttentionShape, constants: bigint, count: numb
   a.sub(RSP, { imm: frame.bytes });
   a.align(RSP, 64);
   a.mov(RBX, RDI);
+  // Keys that are not seen have weights so small that their products are no normal numbers.
+  a.movAddress(RDX, constants);
+  a.storeControl(stack("control"));
+  a.loadControl(at(RDX, FLUSHING_AT));
   beginQueries(a, shape, constants, frame, count);
 
   // R12: the chunk's first key, R13: the one after the last; RSI and R8: keys and values of the chunk.
@@ -491,6 +499,7 @@ export function attendCode(shape: AttentionShape, constants: bigint, count: numb
       a.storeVector(at(RAX, i), SPARE2);
     }
   }
+  a.loadControl(stack("control"));
   a.mov(RSP, RBP);
   a.leave();
   return a.finish();

@@ -2,6 +2,7 @@ import { MIXTURE_LIMITS } from "../../../src/weights/fusion-graph.ts";
 import {
   at,
   createAssembler,
+  FLUSHING,
   forAll,
   IF,
   R10,
@@ -73,7 +74,18 @@ const FLOAT = 4;
 const VECTOR = FLOAT * TOKENS_AT_ONCE;
 
 const [ORDER_AT, SCALARS_AT] = [0, VECTOR];
-const NAMES = ["floor", "tiny", "never", "log2e", "half", "one", "zero", "sixteen", "last"] as const;
+const NAMES = [
+  "floor",
+  "tiny",
+  "never",
+  "log2e",
+  "half",
+  "one",
+  "zero",
+  "sixteen",
+  "last",
+  "flushing",
+] as const;
 const scalarAt = (name: (typeof NAMES)[number]): number => SCALARS_AT + FLOAT * NAMES.indexOf(name);
 const FITTED_AT = SCALARS_AT + FLOAT * NAMES.length;
 /** What depends on the number of members: 1 / m, 1 / (m − 1), ln m, 1 / ln m; then the weights. */
@@ -97,6 +109,7 @@ export function mixtureConstants(shape: MixtureShape, special: readonly number[]
   all.set([FLOOR, TINY, NEVER, Math.LOG2E, 0.5, 1, 0], SCALARS_AT / FLOAT);
   integers[scalarAt("sixteen") / FLOAT] = TOKENS_AT_ONCE;
   integers[scalarAt("last") / FLOAT] = 2 ** 31 - 1;
+  integers[scalarAt("flushing") / FLOAT] = FLUSHING;
   const most = Math.log(count);
   all.set([1 / count, 1 / (count - 1), most, 1 / most, ...weights], FITTED_AT / FLOAT);
   all.set(VECTOR_MATH, MATH_AT / FLOAT);
@@ -133,6 +146,8 @@ export function mixtureCode({ weights, vocabularySize }: MixtureShape, constants
   a.mov(RBX, RDI);
   a.mov(R15, RSI);
   a.movAddress(RBP, constants);
+  a.storeControl(at(RSP, CONTROL_AT));
+  a.loadControl(at(RBP, scalarAt("flushing")));
   // R8 to R11: the members' rows; R12: the answer's; R13: what the masks say.
   const beginRows = (): void => {
     a.movAddress(RAX, BigInt(rowBytes));
@@ -252,13 +267,15 @@ export function mixtureCode({ weights, vocabularySize }: MixtureShape, constants
   spread(a, a.addFloats, ENTROPY, T0);
   storeTop(a, count, BEST, PLACE);
   storeNegative(a, MIXTURE.entropies, count, ENTROPY);
+  a.loadControl(at(RSP, CONTROL_AT));
   a.add(RSP, { imm: STACK_BYTES });
   a.leave();
   return a.finish();
 }
 
-/** One number, and what keeps the stack at a multiple of 16. */
+/** A number, how floats were computed before, and what keeps the stack at a multiple of 16. */
 const STACK_BYTES = 24;
+const CONTROL_AT = 8;
 
 /** π of each expert into its register, and to memory with J and the entropies: see gate.ts. Sums are spread. */
 function decideShares(a: Assembler, count: number, number: (name: (typeof NAMES)[number]) => Memory): void {
