@@ -58,13 +58,20 @@ const START = 0;
 /** The longest computation: loading a large graph on a busy machine. */
 const PATIENCE_MS = 10_000;
 
+/** A worker makes little garbage: its numbers are not in the engine's heap. */
+const YOUNG_MB = 6;
+
 const MEMBER_WORKER = new URL("./member-worker.js", import.meta.url);
 
 /** Starts the thread of one model. @param script what it runs */
 export function startModelWorker(name: string, options: WorkerOptions, script = MEMBER_WORKER): ModelWorker {
   const gate = createComputeGate();
   const setup: WorkerSetup = { ...options, gate };
-  const worker = new Worker(script, { workerData: setup, name });
+  const worker = new Worker(script, {
+    workerData: setup,
+    name,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   const finishComputing = (): void => closeGate(gate, PATIENCE_MS);
   process.once("exit", finishComputing);
   worker.once("exit", () => process.off("exit", finishComputing));

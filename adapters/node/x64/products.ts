@@ -153,33 +153,44 @@ function packAll(matrices: readonly Matrix[]): { memory: NativeFloats; addresses
     { hugePages: true },
   );
   const begin = koffi.address(memory.values);
+  // From the system: what the heap is given for so much it keeps.
+  const sources = matrices.map(({ codes, scales, minima }) => [codes, scales, ...(minima ? [minima] : [])]);
+  const largest = Math.max(...sources.map((parts) => parts.reduce((sum, { length }) => sum + length, 0)));
+  const scratch = nativeFloats(largest / 4);
   let first = 0;
-  const addresses = matrices.map(({ rows, columns, bits, codes, scales, minima }, i) => {
+  const addresses = matrices.map(({ rows, columns, bits }, i) => {
     const part = memory.values.subarray(first, first + sizes[i]!);
     const address = begin + BigInt(4 * first);
+    let place = 0;
+    const [codes, scales, minima] = sources[i]!.map((stored) => {
+      const bytes = new Uint8Array(scratch.values.buffer, place, stored.length);
+      read(stored, bytes);
+      place += stored.length;
+      return bytes;
+    });
     packTiles(
       {
         rows,
         columns,
         bits,
-        codes: read(codes),
-        scales: readFloats(scales),
-        minima: minima && readFloats(minima),
+        codes: codes!,
+        scales: floats(scales!),
+        minima: minima ? floats(minima) : null,
       },
       part,
     );
     first += sizes[i]!;
     return address;
   });
+  scratch.release();
   return { memory, addresses };
 }
 
-function readFloats(stored: Stored): Float32Array {
-  return new Float32Array(read(stored).buffer);
+function floats(bytes: Uint8Array<ArrayBuffer>): Float32Array {
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
-function read({ path, offset, length }: Stored): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+function read({ path, offset, length }: Stored, bytes: Uint8Array): void {
   const file = openSync(path, "r");
   try {
     for (let done = 0; done < length;) {
@@ -190,7 +201,6 @@ function read({ path, offset, length }: Stored): Uint8Array<ArrayBuffer> {
   } finally {
     closeSync(file);
   }
-  return bytes;
 }
 
 /** How panels are divided. @param multiply address of the code for each number of rows, from one on */
