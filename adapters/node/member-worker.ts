@@ -2,6 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GRAPH_PORTS } from "../../src/weights/graph-ports.ts";
 import { createBatchReader } from "./batch-reader.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { computeWithin } from "./compute-gate.ts";
 import { createFusionRunner, FUSED_AT_ONCE } from "./fusion-runner.ts";
 import { encodeTexts } from "./encode-texts.ts";
@@ -242,5 +243,6 @@ port.on("message", (messages: ToWorker[]) => {
   takeAll(port);
   goOn(port);
 });
+collectGarbage();
 send({ kind: "ready" });
 flush();

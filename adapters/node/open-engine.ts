@@ -17,6 +17,7 @@ import {
 } from "../sqlite/better-sqlite3.ts";
 import { openLog } from "../sqlite/open-log.ts";
 import { KEEP_EVERYTHING, type Retention } from "../sqlite/upkeep.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { checkProvider } from "./native-session.ts";
 import { openConfidence, type OpenConfidence } from "./open-confidence.ts";
 import { openEnsemble } from "./open-ensemble.ts";
@@ -108,6 +109,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenEngine> {
         opened.push(open);
         others.set(id, createEngine({ ...common, ...open, id }));
       }
+      collectGarbage();
       return {
         models: () => [
           ...engine.models(),
