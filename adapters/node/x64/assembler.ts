@@ -126,6 +126,12 @@ export function createAssembler() {
     operand(reg, rm);
   }
 
+  function moveTile(prefix: number, tile: number, { base, offset }: Memory, stride: number): void {
+    byte(0xc4, 0x80 | (not(stride, 3) << 6) | (not(base, 3) << 5) | MAP_0F38, prefix, 0x4b);
+    byte(0x84 | (tile << 3), ((stride & 7) << 3) | (base & 7));
+    int32(offset);
+  }
+
   const three =
     (map: number, prefix: number, opcode: number) =>
     (target: number, a: number, b: Operand): void =>
@@ -316,6 +322,19 @@ export function createAssembler() {
       vector({ map: MAP_0F3A, prefix: P66, opcode: 0x04 }, target, 0, source);
       byte(order);
     },
+    /** Tiles of AMX: eight registers of up to sixteen rows of 64 bytes, as a configuration of 64 bytes says. */
+    configureTiles({ base, offset }: Memory): void {
+      byte(0xc4, 0xc0 | (not(base, 3) << 5) | MAP_0F38, 0x78, 0x49);
+      operand(0, { base, offset });
+    },
+    releaseTiles: (): void => byte(0xc4, 0xe0 | MAP_0F38, 0x78, 0x49, 0xc0),
+    zeroTile: (tile: number): void => byte(0xc4, 0xe0 | MAP_0F38, 0x7b, 0x49, 0xc0 | (tile << 3)),
+    /** Rows lie as many bytes apart as a register says. */
+    loadTile: (tile: number, source: Memory, stride: number): void => moveTile(0x7b, tile, source, stride),
+    storeTile: (target: Memory, stride: number, tile: number): void => moveTile(0x7a, tile, target, stride),
+    /** Adds the products of four signed bytes of `a` with four unsigned ones of `b` to each number. */
+    dotTiles: (target: number, a: number, b: number): void =>
+      byte(0xc4, 0xe0 | MAP_0F38, ((~b & 15) << 3) | F3, 0x5e, 0xc0 | (target << 3) | a),
     finish(): Uint8Array {
       const code = Uint8Array.from(bytes);
       const view = new DataView(code.buffer);

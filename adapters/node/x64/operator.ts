@@ -31,9 +31,28 @@ export const DOMAIN = "concord";
 
 /** Whether there are vectors of 512 bits and products of bytes in them, and functions are called as the code here does. */
 export function hasOperators(): boolean {
+  return has(["avx512f", "avx512bw", "avx512_vnni"]);
+}
+
+let tiles: boolean | null = null;
+
+/** Whether there are tiles of bytes (AMX), and the system lets this process use them. */
+export function hasTiles(): boolean {
+  tiles ??= hasOperators() && has(["amx_tile", "amx_int8"]) && requestTiles();
+  return tiles;
+}
+
+function has(features: readonly string[]): boolean {
   if (process.platform !== "linux" || process.arch !== "x64") return false;
   const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.split(" ") ?? [];
-  return ["avx512f", "avx512bw", "avx512_vnni"].every((flag) => flags.includes(flag));
+  return features.every((feature) => flags.includes(feature));
+}
+
+/** Linux saves a thread's tiles only where a process has asked for it: Documentation/arch/x86/xstate.rst. */
+function requestTiles(): boolean {
+  const [ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA] = [158, 0x10_23, 18];
+  const call = koffi.load(null).func("int64_t syscall(int64_t, int64_t, int64_t)");
+  return call(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) === 0;
 }
 
 /** Functions of onnxruntime that the operators call: places in its table. */

@@ -1,4 +1,3 @@
-import { nearestFloat16 } from "../../../src/weights/float16.ts";
 import {
   at,
   createAssembler,
@@ -19,87 +18,48 @@ import {
   RDI,
   RDX,
   RSI,
+  RSP,
   type Assembler,
 } from "./assembler.ts";
+import { BLOCK, FOURS, LAYOUTS, PRODUCT, RECORD, RECORD_BYTES, TILE, type Bits } from "./product-layout.ts";
 import { spread } from "./vector-math.ts";
 
 /*
- * y = x Wᵀ of rows x in float32 and a matrix W in blocks of 32 columns, both sides in whole numbers q and c:
- *   y_n = Σ_b s_nb t_b Σ_{i in b} q_ni c_i + m_nb t_b Σ_{i in b} c_i, with w = s q + m and x ≈ t c in blocks b.
- * q has 4 or 5 bits, or 8, where m is always −128 s. A block of a tile's 32 outputs is computed by `vpdpbusd`, four
- * products of unsigned by signed bytes in each of 16 numbers, for up to six rows at once.
+ * The products of product-layout.ts. A block of a tile's 32 outputs is computed by `vpdpbusd`, four products of unsigned
+ * by signed bytes in each of 16 numbers, for up to six rows at once; or, for more rows and where the processor has AMX, by
+ * `tdpbsud`, the same for up to twelve rows and 16 outputs in one instruction, whose numbers go through memory to vectors.
  */
 
-/** Weights and activations of a block share a scale. */
-export const BLOCK = 32;
-/** Outputs that are computed together. */
-export const TILE = 32;
-/** Bits of a weight's code. */
-export type Bits = 4 | 5 | 8;
-
-/**
- * Where in a block of a tile lies what, bytes. Codes are by fours of the columns (8, 32, 4); of 4 and 5 bits, the first
- * four of these share their bytes with the last four, and fifth bits follow, one for each byte of what is computed
- * together, in the order in which that is done. Scales and minima are halves, or of 8 bits float32 and none.
- */
-const LAYOUTS = {
-  4: { fifths: 512, scales: 512, minima: 576, bytes: 640 },
-  5: { fifths: 512, scales: 640, minima: 704, bytes: 768 },
-  8: { fifths: 1024, scales: 1024, minima: 1152, bytes: 1152 },
-} as const;
-
-/** Bytes of a block of a tile. */
-export function tileBlockBytes(bits: Bits): number {
-  return LAYOUTS[bits].bytes;
-}
-
-/** Rows that are computed together at most. */
-export const MOST_ROWS = 6;
-/** Rows that are quantised before they are multiplied. */
-export const PANEL_ROWS = 256;
-/** A row's block of activations: 32 codes c, t, −128 Σ c as a whole number, and t Σ c. */
-export const RECORD_BYTES = BLOCK + 12;
-const SCALE_AT = BLOCK;
-const START_AT = BLOCK + 4;
-const MASS_AT = BLOCK + 8;
-
-/** Where a product's numbers lie behind its address, each in 64 bits. */
-export const PRODUCT = {
-  /** Rows packed by `packTiles`. */
-  weights: 0,
-  blocks: 8,
-  /** N, in bytes of float32. */
-  rowBytes: 16,
-  tiles: 24,
-  /** Bytes of a tile. */
-  tileBytes: 32,
-  /** N − TILE, in bytes of float32: where the last tile begins. */
-  lastTileAt: 40,
-  /** Memory for the activations' codes of PANEL_ROWS rows. */
-  codes: 48,
-  /** These change from call to call: x and y of the panel and its rows, */
-  x: 56,
-  y: 64,
-  rows: 72,
-  /** and how it is divided: groups, the last of which may overlap the one before, their rows, and bytes of their records. */
-  groups: 80,
-  groupRows: 88,
-  recordsBytes: 96,
-  /** Tiles that one call multiplies. */
-  tilesAtOnce: 104,
-} as const;
-export const PRODUCT_BYTES = 112;
+/** Rows that are computed together: at most, and at most and at least where there are tiles. */
+export const ROWS = { vectors: 6, tiles: 12, leastOfTiles: 7 } as const;
 
 /** For `quantizeCode` and `multiplyCode`. */
-export const CONSTANTS = Float32Array.of(0, 1e-30, 127, 1 / 127, 0, 0);
-const [LOW_BITS_AT, FIFTHS_AT] = [16, 20] as const;
-for (const [place, bits] of [
-  [0, 0x7f_ff_ff_ff],
-  [LOW_BITS_AT / 4, 0x0f_0f_0f_0f],
-  [FIFTHS_AT / 4, 0x10_10_10_10],
-] as const) {
-  new Uint32Array(CONSTANTS.buffer)[place] = bits;
+export function productConstants(): Float32Array<ArrayBuffer> {
+  const all = new Float32Array((CONFIGURATIONS_AT + (ROWS.tiles + 1) * CONFIGURATION_BYTES) / 4);
+  const bytes = new Uint8Array(all.buffer);
+  all.set([0, 1e-30, 127, 1 / 127, 0, 0, -128]);
+  new Uint32Array(all.buffer).set([0x7f_ff_ff_ff]);
+  new Uint32Array(all.buffer).set([0x0f_0f_0f_0f, 0x10_10_10_10], LOW_BITS_AT / 4);
+  for (let rows = 1; rows <= ROWS.tiles; rows++) {
+    const place = CONFIGURATIONS_AT + rows * CONFIGURATION_BYTES;
+    // Palette 1; then of each tile the bytes of a row, 16 bits, and rows: Intel's manual, volume 1, section 18.2.
+    bytes[place] = 1;
+    const configure = (tile: number, width: number, height: number): void => {
+      bytes[place + 16 + 2 * tile] = width;
+      bytes[place + 48 + tile] = height;
+    };
+    for (const half of [0, 1] as const) {
+      configure(TILES.sums[half], 64, rows);
+      configure(TILES.weights[half], 64, FOURS);
+    }
+    configure(TILES.activations, BLOCK, rows);
+  }
+  return all;
 }
+const [LOW_BITS_AT, FIFTHS_AT, ZERO_POINT_AT, CONFIGURATIONS_AT] = [16, 20, 24, 64] as const;
+const CONFIGURATION_BYTES = 64;
+/** Tile registers: of either half of 32 outputs, and of the rows. */
+const TILES = { sums: [0, 1], weights: [2, 3], activations: 4 } as const;
 
 const PREFETCHED_BLOCKS = 4;
 
@@ -150,7 +110,7 @@ export function quantizeCode(constants: bigint): Uint8Array {
   spread(a, a.max, 2, 3);
   a.max(2, 2, TINY);
   a.multiply(4, 2, PER_LARGEST);
-  a.storeLowest(at(R11, SCALE_AT), 4);
+  a.storeLowest(at(R11, RECORD.scale), 4);
   a.divide(5, LARGEST, 2);
   for (const i of [0, 1]) {
     a.multiply(i, i, 5);
@@ -161,10 +121,10 @@ export function quantizeCode(constants: bigint): Uint8Array {
   spread(a, a.addIntegers, 2, 3);
   a.toFloats(6, 2);
   a.multiply(6, 6, 4);
-  a.storeLowest(at(R11, MASS_AT), 6);
+  a.storeLowest(at(R11, RECORD.mass), 6);
   a.shiftLeft(2, 2, 7);
   a.subtractIntegers(2, ZERO, 2);
-  a.storeLowest(at(R11, START_AT), 2);
+  a.storeLowest(at(R11, RECORD.start), 2);
   a.add(RSI, { imm: 4 * BLOCK });
   a.add(R11, RBX);
   a.sub(RCX, { imm: 1 });
@@ -180,25 +140,31 @@ export function quantizeCode(constants: bigint): Uint8Array {
   return a.finish();
 }
 
-/** Vectors of a row: a block's sums in whole numbers, and the row's so far, of either half of a tile. */
-const sums = (row: number, half: number): number => 2 * row + half;
-const totals = (row: number, half: number): number => 2 * (MOST_ROWS + row) + half;
-
 /** Vectors of four columns' codes, of either half of a tile; of few bits also those that share their bytes. */
 const CODES = [24, 25, 26, 27] as const;
 const [X, LOW_BITS, FIFTHS] = [28, 29, 30] as const;
-const FOURS = BLOCK / 4;
+
+/** How a group of rows is multiplied with a tile. */
+interface Way {
+  /** Before the first tile, with the constants in rax; and after the last. */
+  begin(): void;
+  end(): void;
+  /** Before the groups of a tile, whose weights are at r12. */
+  beginTile(): void;
+  beginGroup(): void;
+  /** Adds a block: weights at r10, records at r11. */
+  addBlock(): void;
+  /** The vector of a row's sums. */
+  totals(row: number, half: number): number;
+}
 
 /** Code of f(product, i): multiplies the panel in groups of `rows` with tiles i · tilesAtOnce and on. */
 export function multiplyCode(rows: number, bits: Bits, constants: bigint): Uint8Array {
   const a = createAssembler();
-  const layout = LAYOUTS[bits];
+  const way = rows <= ROWS.vectors ? byVectors(a, rows, bits) : byTiles(a, rows, bits, constants);
   a.enter();
-  if (bits !== 8) {
-    a.movAddress(RAX, constants);
-    a.broadcast(LOW_BITS, at(RAX, LOW_BITS_AT));
-    a.broadcast(FIFTHS, at(RAX, FIFTHS_AT));
-  }
+  a.movAddress(RAX, constants);
+  way.begin();
   // RSI: this tile, R9: the one after the last; R12: its weights, RBP: its bytes; R15: a row of y in bytes.
   a.mov(RAX, at(RDI, PRODUCT.tilesAtOnce));
   a.mul(RSI, RAX);
@@ -216,6 +182,7 @@ export function multiplyCode(rows: number, bits: Bits, constants: bigint): Uint8
   a.place(tiles);
   a.cmp(RSI, R9);
   a.jump(end, IF.atLeast);
+  way.beginTile();
   // R13: where the tile begins in a row of y; RDX: the group; R11: its records.
   a.mov(R13, RSI);
   a.shl(R13, Math.log2(4 * TILE));
@@ -228,32 +195,12 @@ export function multiplyCode(rows: number, bits: Bits, constants: bigint): Uint8
   a.mov(R10, R12);
   a.mov(RCX, at(RDI, PRODUCT.blocks));
   for (let row = 0; row < rows; row++) {
-    for (const half of [0, 1]) a.xor(totals(row, half), totals(row, half), totals(row, half));
+    for (const half of [0, 1]) a.xor(way.totals(row, half), way.totals(row, half), way.totals(row, half));
   }
+  way.beginGroup();
   a.place(blocks);
-  if (bits === 8) addProducts(a, rows);
-  else addLowBitProducts(a, rows, bits);
-  const [S0, S1, M0, M1] = CODES;
-  const [load, vector] = bits === 8 ? ([a.load, 64] as const) : ([a.loadHalves, 32] as const);
-  load(S0, at(R10, layout.scales));
-  load(S1, at(R10, layout.scales + vector));
-  if (bits !== 8) {
-    load(M0, at(R10, layout.minima));
-    load(M1, at(R10, layout.minima + vector));
-  }
-  for (let row = 0; row < rows; row++) {
-    const record = row * RECORD_BYTES;
-    for (const [half, scale, minimum] of [
-      [0, S0, M0],
-      [1, S1, M1],
-    ] as const) {
-      a.toFloats(sums(row, half), sums(row, half));
-      a.multiply(sums(row, half), sums(row, half), forAll(R11, record + SCALE_AT));
-      a.multiplyAdd(totals(row, half), sums(row, half), scale);
-      if (bits !== 8) a.multiplyAdd(totals(row, half), minimum, forAll(R11, record + MASS_AT));
-    }
-  }
-  a.add(R10, { imm: layout.bytes });
+  way.addBlock();
+  a.add(R10, { imm: LAYOUTS[bits].bytes });
   a.add(R11, { imm: rows * RECORD_BYTES });
   a.sub(RCX, { imm: 1 });
   a.jump(blocks, IF.notEqual);
@@ -262,8 +209,8 @@ export function multiplyCode(rows: number, bits: Bits, constants: bigint): Uint8
   a.add(RAX, R13);
   a.add(RAX, at(RDI, PRODUCT.y));
   for (let row = 0; row < rows; row++) {
-    a.storeVector(at(RAX), totals(row, 0));
-    a.storeVector(at(RAX, 64), totals(row, 1));
+    a.storeVector(at(RAX), way.totals(row, 0));
+    a.storeVector(at(RAX, 64), way.totals(row, 1));
     a.add(RAX, R15);
   }
   a.add(RDX, { imm: 1 });
@@ -273,59 +220,206 @@ export function multiplyCode(rows: number, bits: Bits, constants: bigint): Uint8
   a.add(RSI, { imm: 1 });
   a.jump(tiles);
   a.place(end);
+  way.end();
   a.leave();
   return a.finish();
 }
 
-/** A block's sums of products with codes of 8 bits, from −128 Σ c on; what comes later is brought near meanwhile. */
-function addProducts(a: Assembler, rows: number): void {
-  const [W0, W1] = CODES;
-  for (let row = 0; row < rows; row++) {
-    for (const half of [0, 1]) a.broadcast(sums(row, half), at(R11, row * RECORD_BYTES + START_AT));
-  }
-  const lines = prefetches(a, LAYOUTS[8].bytes, FOURS);
-  for (let four = 0; four < FOURS; four++) {
-    a.load(W0, at(R10, 128 * four));
-    a.load(W1, at(R10, 128 * four + 64));
-    lines(four);
-    multiplyFour(a, rows, four, W0, W1);
-  }
+/** Vectors of a row's two halves of a tile, behind those of so many rows. */
+function halves(before: number): (row: number, half: number) => number {
+  return (row, half) => 2 * (before + row) + half;
 }
 
-/** The same with codes of fewer bits, from 0 on. */
-function addLowBitProducts(a: Assembler, rows: number, bits: 4 | 5): void {
+function byVectors(a: Assembler, rows: number, bits: Bits): Way {
+  // A block's sums in whole numbers, and the row's so far.
+  const [sums, totals] = [halves(0), halves(ROWS.vectors)];
+  const multiplyFour = (four: number, first: number, second: number): void => {
+    for (let row = 0; row < rows; row++) {
+      a.broadcast(X, at(R11, row * RECORD_BYTES + RECORD.codes + 4 * four));
+      a.dotBytes(sums(row, 0), first, X);
+      a.dotBytes(sums(row, 1), second, X);
+    }
+  };
+  return {
+    begin() {
+      a.broadcast(LOW_BITS, at(RAX, LOW_BITS_AT));
+      a.broadcast(FIFTHS, at(RAX, FIFTHS_AT));
+    },
+    end: () => undefined,
+    beginTile: () => undefined,
+    beginGroup: () => undefined,
+    addBlock() {
+      for (let row = 0; row < rows; row++) {
+        for (const half of [0, 1]) {
+          // Codes of 8 bits are about 128.
+          if (bits === 8) a.broadcast(sums(row, half), at(R11, row * RECORD_BYTES + RECORD.start));
+          else a.xor(sums(row, half), sums(row, half), sums(row, half));
+        }
+      }
+      eachFour(a, bits, (vectors, four) => multiplyFour(four, vectors[0], vectors[1]));
+      loadScales(a, bits);
+      const [S0, S1, M0, M1] = CODES;
+      for (let row = 0; row < rows; row++) {
+        const record = row * RECORD_BYTES;
+        for (const [half, scale, minimum] of [
+          [0, S0, M0],
+          [1, S1, M1],
+        ] as const) {
+          a.toFloats(sums(row, half), sums(row, half));
+          a.multiply(sums(row, half), sums(row, half), forAll(R11, record + RECORD.scale));
+          a.multiplyAdd(totals(row, half), sums(row, half), scale);
+          if (bits !== 8) a.multiplyAdd(totals(row, half), minimum, forAll(R11, record + RECORD.mass));
+        }
+      }
+    },
+    totals,
+  };
+}
+
+/** Bytes of a tile's sums; two of these, then with few bits its codes in 8, are on the stack. */
+const SUMS_BYTES = 64 * 16;
+const UNPACKED_AT = 2 * SUMS_BYTES;
+const UNPACKED_BYTES = TILE * BLOCK;
+
+function byTiles(a: Assembler, rows: number, bits: Bits, constants: bigint): Way {
+  const totals = halves(0);
+  const SPARE = 31;
+  const ZERO_POINT = LOW_BITS;
+  return {
+    // RBX: the stack as it was. Codes of few bits are unpacked once for all groups, with r8 at a block's.
+    begin() {
+      a.mov(RBX, RSP);
+      if (bits !== 8) {
+        a.mov(R8, at(RDI, PRODUCT.blocks));
+        a.shl(R8, Math.log2(UNPACKED_BYTES));
+        a.sub(RSP, R8);
+      }
+      a.sub(RSP, { imm: UNPACKED_AT });
+      a.align(RSP, 64);
+      a.configureTiles(at(RAX, CONFIGURATIONS_AT + rows * CONFIGURATION_BYTES));
+    },
+    end() {
+      a.releaseTiles();
+      a.mov(RSP, RBX);
+    },
+    beginTile() {
+      a.movAddress(RAX, constants);
+      if (bits === 8) {
+        a.broadcast(ZERO_POINT, at(RAX, ZERO_POINT_AT));
+        return;
+      }
+      a.broadcast(LOW_BITS, at(RAX, LOW_BITS_AT));
+      a.broadcast(FIFTHS, at(RAX, FIFTHS_AT));
+      const blocks = a.label();
+      a.mov(R10, R12);
+      a.lea(R8, at(RSP, UNPACKED_AT));
+      a.mov(RCX, at(RDI, PRODUCT.blocks));
+      a.place(blocks);
+      eachFour(a, bits, (vectors, four) => {
+        for (const [half, vector] of vectors.entries()) a.storeVector(at(R8, 128 * four + 64 * half), vector);
+      });
+      a.add(R10, { imm: LAYOUTS[bits].bytes });
+      a.add(R8, { imm: UNPACKED_BYTES });
+      a.sub(RCX, { imm: 1 });
+      a.jump(blocks, IF.notEqual);
+    },
+    beginGroup() {
+      if (bits !== 8) a.lea(R8, at(RSP, UNPACKED_AT));
+    },
+    addBlock() {
+      const { sums, activations, weights } = TILES;
+      a.movAddress(RAX, BigInt(RECORD_BYTES));
+      a.loadTile(activations, at(R11, RECORD.codes), RAX);
+      a.movAddress(RAX, BigInt(4 * TILE));
+      for (const half of [0, 1] as const) {
+        a.zeroTile(sums[half]);
+        a.loadTile(weights[half], at(bits === 8 ? R10 : R8, 64 * half), RAX);
+        a.dotTiles(sums[half], activations, weights[half]);
+      }
+      a.movAddress(RAX, 64n);
+      for (const half of [0, 1] as const) a.storeTile(at(RSP, half * SUMS_BYTES), RAX, sums[half]);
+      if (bits === 8) {
+        for (let line = 0; line < LAYOUTS[8].bytes; line += 64) {
+          a.prefetch(at(R10, PREFETCHED_BLOCKS * LAYOUTS[8].bytes + line));
+        }
+      }
+      loadScales(a, bits);
+      const [S0, S1, M0, M1] = CODES;
+      if (bits === 8) {
+        a.multiply(M0, S0, ZERO_POINT);
+        a.multiply(M1, S1, ZERO_POINT);
+      }
+      for (let row = 0; row < rows; row++) {
+        const record = row * RECORD_BYTES;
+        a.broadcast(FIFTHS, at(R11, record + RECORD.scale));
+        for (const [half, scale, minimum, sum] of [
+          [0, S0, M0, X],
+          [1, S1, M1, SPARE],
+        ] as const) {
+          a.toFloats(sum, at(RSP, half * SUMS_BYTES + 64 * row));
+          a.multiply(sum, sum, FIFTHS);
+          a.multiplyAdd(totals(row, half), sum, scale);
+          a.multiplyAdd(totals(row, half), minimum, forAll(R11, record + RECORD.mass));
+        }
+      }
+      if (bits !== 8) a.add(R8, { imm: UNPACKED_BYTES });
+    },
+    totals,
+  };
+}
+
+/** A block's codes in 8 bits, by fours of the columns: vectors of either half of a tile. What comes later is brought near. */
+function eachFour(
+  a: Assembler,
+  bits: Bits,
+  visit: (vectors: readonly [number, number], four: number) => void,
+): void {
   const [LOW0, LOW1, HIGH0, HIGH1] = CODES;
-  for (let row = 0; row < rows; row++) {
-    for (const half of [0, 1]) a.xor(sums(row, half), sums(row, half), sums(row, half));
-  }
-  const lines = prefetches(a, LAYOUTS[bits].bytes, FOURS / 2);
-  for (let four = 0; four < FOURS / 2; four++) {
-    for (const [half, low, high] of [
-      [0, LOW0, HIGH0],
-      [1, LOW1, HIGH1],
+  const parts = bits === 8 ? FOURS : FOURS / 2;
+  const lines = prefetches(a, LAYOUTS[bits].bytes, parts);
+  for (let four = 0; four < parts; four++) {
+    a.load(LOW0, at(R10, 128 * four));
+    a.load(LOW1, at(R10, 128 * four + 64));
+    lines(four);
+    if (bits === 8) {
+      visit([LOW0, LOW1], four);
+      continue;
+    }
+    for (const [low, high] of [
+      [LOW0, HIGH0],
+      [LOW1, HIGH1],
     ] as const) {
-      a.load(low, at(R10, 128 * four + 64 * half));
       a.shiftRight(high, low, 4);
       a.and(low, low, LOW_BITS);
       a.and(high, high, LOW_BITS);
     }
-    lines(four);
     if (bits === 5) {
       for (const [i, codes] of CODES.entries()) {
         a.loadMask(1, at(R10, LAYOUTS[5].fifths + 8 * (CODES.length * four + i)), 64);
         a.addBytes(codes, 1, codes, FIFTHS);
       }
     }
-    multiplyFour(a, rows, four, LOW0, LOW1);
-    multiplyFour(a, rows, four + FOURS / 2, HIGH0, HIGH1);
+    visit([LOW0, LOW1], four);
+    visit([HIGH0, HIGH1], four + parts);
   }
 }
 
-function multiplyFour(a: Assembler, rows: number, four: number, first: number, second: number): void {
-  for (let row = 0; row < rows; row++) {
-    a.broadcast(X, at(R11, row * RECORD_BYTES + 4 * four));
-    a.dotBytes(sums(row, 0), first, X);
-    a.dotBytes(sums(row, 1), second, X);
+/** Scales and, of few bits, minima of a block, in CODES. */
+function loadScales(a: Assembler, bits: Bits): void {
+  const { scales, minima } = LAYOUTS[bits];
+  const [S0, S1, M0, M1] = CODES;
+  if (bits === 8) {
+    a.load(S0, at(R10, scales));
+    a.load(S1, at(R10, scales + 64));
+    return;
+  }
+  for (const [vector, offset] of [
+    [S0, scales],
+    [S1, scales + 32],
+    [M0, minima],
+    [M1, minima + 32],
+  ] as const) {
+    a.loadHalves(vector, at(R10, offset));
   }
 }
 
@@ -338,69 +432,4 @@ function prefetches(a: Assembler, bytes: number, parts: number): (part: number) 
       a.prefetch(at(R10, PREFETCHED_BLOCKS * bytes + 64 * line));
     }
   };
-}
-
-/** A matrix (N, K) in blocks of columns: codes (N, K), scales and minima (N, K / 32), all row-major. */
-export interface CodedMatrix {
-  readonly rows: number;
-  readonly columns: number;
-  readonly bits: Bits;
-  readonly codes: Uint8Array;
-  readonly scales: Float32Array;
-  /** Null with 8 bits: −128 times the scales. */
-  readonly minima: Float32Array | null;
-}
-
-/**
- * A matrix to tiles of 32 rows and, within, blocks of 32 columns. The last tile begins at row N − 32, within the one before
- * where N is no multiple of 32. @param into zeros
- */
-export function packTiles(
-  { rows, columns, bits, codes, scales, minima }: CodedMatrix,
-  into: Float32Array,
-): void {
-  const blocks = columns / BLOCK;
-  const layout = LAYOUTS[bits];
-  const fours = new Uint32Array(codes.buffer, codes.byteOffset, codes.length / 4);
-  const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
-  const halves = new Uint16Array(into.buffer, into.byteOffset, 2 * into.length);
-  const bytes = new Uint8Array(into.buffer, into.byteOffset, 4 * into.length);
-  let place = 0;
-  for (let tile = 0; tile < tilesOf(rows); tile++) {
-    const first = Math.min(tile * TILE, rows - TILE);
-    for (let block = 0; block < blocks; block++) {
-      for (let r = 0; r < TILE; r++) {
-        const of = (first + r) * blocks + block;
-        if (bits === 8) {
-          for (let four = 0; four < FOURS; four++) {
-            words[place / 4 + TILE * four + r] = fours[of * FOURS + four]!;
-          }
-          into[(place + layout.scales) / 4 + r] = scales[of]!;
-          continue;
-        }
-        for (let four = 0; four < FOURS / 2; four++) {
-          const [low, high] = [fours[of * FOURS + four]!, fours[of * FOURS + four + FOURS / 2]!];
-          words[place / 4 + TILE * four + r] = (low & 0x0f_0f_0f_0f) | ((high & 0x0f_0f_0f_0f) << 4);
-          if (bits === 4) continue;
-          // A bit for each byte of the four vectors: low and high codes, of 16 rows each.
-          const at5 = place + layout.fifths + 8 * CODES.length * four + 8 * (r >> 4) + ((r & 15) >> 1);
-          bytes[at5]! |= fifthBits(low) << (4 * (r & 1));
-          bytes[at5 + 16]! |= fifthBits(high) << (4 * (r & 1));
-        }
-        halves[(place + layout.scales) / 2 + r] = nearestFloat16(scales[of]!);
-        halves[(place + layout.minima) / 2 + r] = nearestFloat16(minima![of]!);
-      }
-      place += layout.bytes;
-    }
-  }
-}
-
-/** Of four codes, the first one's lowest. */
-function fifthBits(codes: number): number {
-  const bits = (codes >>> 4) & 0x01_01_01_01;
-  return (bits | (bits >>> 7) | (bits >>> 14) | (bits >>> 21)) & 15;
-}
-
-export function tilesOf(rows: number): number {
-  return Math.ceil(rows / TILE);
 }

@@ -15,7 +15,7 @@ import {
   RSI,
 } from "./assembler.ts";
 import { computing, OWN, type Functions } from "./operator.ts";
-import { BLOCK, PANEL_ROWS, PRODUCT, PRODUCT_BYTES } from "./product-kernels.ts";
+import { BLOCK, PANEL_ROWS, PRODUCT, PRODUCT_BYTES } from "./product-layout.ts";
 
 /** A product as an operator: where what lies in it. */
 export const PRODUCT_OPERATOR = {

@@ -4,22 +4,19 @@ import { LOW_BIT_PRODUCT } from "../../../src/weights/quantized-matrix.ts";
 import koffi from "koffi";
 import type { onnx as Onnx } from "onnx-proto";
 import { nativeCode, nativeFloats, type NativeFloats } from "../native-memory.ts";
+import { multiplyCode, productConstants, quantizeCode, ROWS } from "./product-kernels.ts";
 import {
   BLOCK,
-  CONSTANTS,
-  MOST_ROWS,
-  multiplyCode,
   packTiles,
   PANEL_ROWS,
   PRODUCT,
-  quantizeCode,
-  type Bits,
   RECORD_BYTES,
   TILE,
   tileBlockBytes,
   tilesOf,
-} from "./product-kernels.ts";
-import { behind, DOMAIN, TYPES, type Functions, type Operator } from "./operator.ts";
+  type Bits,
+} from "./product-layout.ts";
+import { behind, DOMAIN, hasTiles, TYPES, type Functions, type Operator } from "./operator.ts";
 import { DIVISION_BYTES, PRODUCT_OPERATOR, PRODUCT_OPERATOR_END, productCode } from "./product-operator.ts";
 
 interface Matrix {
@@ -61,19 +58,21 @@ export function takeProducts(
   if (matrices.length === 0) return null;
   const weights = packAll(matrices);
   const deepest = Math.max(...matrices.map(({ columns }) => columns));
-  const codes = nativeFloats(((PANEL_ROWS + MOST_ROWS) * (deepest / BLOCK) * RECORD_BYTES) / 4);
-  const constants = nativeFloats(CONSTANTS.length);
-  constants.values.set(CONSTANTS);
+  const codes = nativeFloats(((PANEL_ROWS + ROWS.tiles) * (deepest / BLOCK) * RECORD_BYTES) / 4);
+  const numbers = productConstants();
+  const constants = nativeFloats(numbers.length);
+  constants.values.set(numbers);
   const at = koffi.address(constants.values);
+  const mostRows = hasTiles() && deepest <= DEEPEST_OF_TILES ? ROWS.tiles : ROWS.vectors;
   const widths = [...new Set(matrices.map(({ bits }) => bits))];
   const code = nativeCode([
     productCode(functions),
     quantizeCode(at),
-    ...widths.flatMap((bits) => Array.from({ length: MOST_ROWS }, (_, i) => multiplyCode(i + 1, bits, at))),
+    ...widths.flatMap((bits) => Array.from({ length: mostRows }, (_, i) => multiplyCode(i + 1, bits, at))),
   ]);
   const [compute = 0n, quantize = 0n, ...multiply] = code.addresses;
   const divisions = new Map(
-    widths.map((bits, i) => [bits, divisionsOf(multiply.slice(i * MOST_ROWS, (i + 1) * MOST_ROWS))]),
+    widths.map((bits, i) => [bits, divisionsOf(multiply.slice(i * mostRows, (i + 1) * mostRows))]),
   );
   const operators = matrices.map(({ node, rows, columns, bits }, i): Operator => {
     const name = `Product${i}`;
@@ -115,6 +114,8 @@ export function takeProducts(
   };
 }
 
+/** K at most where codes are unpacked on the stack: 256 KB. */
+const DEEPEST_OF_TILES = 8192;
 /** Parts of a product for each thread, so that one that is held up holds up nobody for long. */
 const CALLS_PER_THREAD = 4;
 
@@ -208,7 +209,8 @@ function divisionsOf(multiply: readonly bigint[]): NativeFloats {
   const memory = nativeFloats(((PANEL_ROWS + 1) * DIVISION_BYTES) / 4);
   const numbers = new BigInt64Array(memory.values.buffer);
   for (let rows = 1; rows <= PANEL_ROWS; rows++) {
-    const groupRows = Math.ceil(rows / Math.ceil(rows / MOST_ROWS));
+    const most = rows < ROWS.leastOfTiles ? ROWS.vectors : multiply.length;
+    const groupRows = Math.ceil(rows / Math.ceil(rows / most));
     const division = [
       BigInt(Math.ceil(rows / groupRows)),
       BigInt(groupRows),

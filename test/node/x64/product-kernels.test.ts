@@ -2,22 +2,24 @@ import koffi from "koffi";
 import { describe, expect, test } from "vitest";
 import { nativeCode, nativeFloats } from "../../../adapters/node/native-memory.ts";
 import {
-  BLOCK,
-  CONSTANTS,
-  MOST_ROWS,
   multiplyCode,
+  productConstants,
+  quantizeCode,
+  ROWS,
+} from "../../../adapters/node/x64/product-kernels.ts";
+import {
+  BLOCK,
   packTiles,
   PRODUCT,
   PRODUCT_BYTES,
-  quantizeCode,
   RECORD_BYTES,
-  TILE,
   tileBlockBytes,
   tilesOf,
+  TILE,
   type Bits,
   type CodedMatrix,
-} from "../../../adapters/node/x64/product-kernels.ts";
-import { hasOperators } from "../../../adapters/node/x64/operator.ts";
+} from "../../../adapters/node/x64/product-layout.ts";
+import { hasOperators, hasTiles } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
 import { float16Values, nearestFloat16 } from "../../../src/weights/float16.ts";
 
@@ -43,8 +45,9 @@ function product(x: Float32Array, matrix: CodedMatrix, rows: number, groupRows: 
   const blocks = columns / BLOCK;
   const weights = nativeFloats((tilesOf(outputs) * blocks * tileBlockBytes(bits)) / 4, { hugePages: true });
   packTiles(matrix, weights.values);
-  const constants = nativeFloats(CONSTANTS.length);
-  constants.values.set(CONSTANTS);
+  const numbersOfCode = productConstants();
+  const constants = nativeFloats(numbersOfCode.length);
+  constants.values.set(numbersOfCode);
   const records = nativeFloats(((rows + groupRows) * blocks * RECORD_BYTES) / 4);
   const [from, to] = [nativeFloats(x.length), nativeFloats(rows * outputs + 16)];
   from.values.set(x);
@@ -113,6 +116,14 @@ function expected(x: Float32Array, matrix: CodedMatrix, rows: number): Float64Ar
   });
 }
 
+/** Of more rows than vectors take. */
+const ofTiles = [
+  [7, 7, 64, 64],
+  [8, 8, 70, 576],
+  [12, 12, 64, 32],
+  [29, 10, 130, 2048],
+];
+
 describe.runIf(hasOperators())("a product in machine code", () => {
   test.each([
     [1, 1, 64, 32],
@@ -124,8 +135,9 @@ describe.runIf(hasOperators())("a product in machine code", () => {
     [11, 6, 130, 160],
     [8, 4, 32, 2048],
     [5, 5, 40, 64],
+    ...(hasTiles() ? ofTiles : []),
   ])("%i rows, %i at once, of a matrix (%i, %i)", (rows, groupRows, outputs, columns) => {
-    expect(groupRows).toBeLessThanOrEqual(MOST_ROWS);
+    expect(groupRows).toBeLessThanOrEqual(ROWS.tiles);
     const random = createRandom(7);
     const x = Float32Array.from({ length: rows * columns }, () => 8 * (random.next() - 0.5) ** 3);
     x.fill(0, 0, 8);

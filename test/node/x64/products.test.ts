@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nativeTensor, openNativeSession } from "../../../adapters/node/native-session.ts";
-import { PANEL_ROWS } from "../../../adapters/node/x64/product-kernels.ts";
+import { PANEL_ROWS } from "../../../adapters/node/x64/product-layout.ts";
 import { openNativeGraph } from "../../../adapters/node/x64/native-graph.ts";
 import { hasOperators } from "../../../adapters/node/x64/operator.ts";
 import { createRandom } from "../../../src/linalg/random.ts";
